@@ -1,0 +1,463 @@
+"""Check a student's functions against an answer sheet, and say what was seen.
+
+One mechanism, three users: the tests of the library, the check cell in a student's notebook, and the grader.
+`check(name)` is what notebooks call; `check_sheet(session, sheet)` is what it and the grader share.
+"""
+
+import html
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minigrad.gradcheck import describe_difference
+
+from .session import Handle, LocalSession, Problem, Session
+from .sheet import (
+    Between,
+    Choice,
+    Close,
+    Expectation,
+    Played,
+    Sheet,
+    SheetCase,
+    look_up,
+    outputs,
+    play,
+    producer,
+    summary,
+)
+
+PASSED, WRONG, RAISED, TIMED_OUT, NOT_RUN = "passed", "wrong", "raised", "timed out", "not run"
+CALL_SECONDS = 8.0  # one call of a student's function; an honest one takes milliseconds
+
+
+@dataclass
+class Finding:
+    """One line of a verdict.
+
+    `check` says what was checked, `message` what was seen, `hint` what to look at where the mistake was
+    recognised as the `misconception` of that id. `earned` of `weight` counts towards the points.
+    """
+
+    check: str
+    outcome: str
+    message: str = ""
+    misconception: str | None = None
+    hint: str = ""
+    weight: float = 1.0
+    hidden: bool = False
+
+    @property
+    def earned(self) -> float:
+        """The weight if the check passed, else nothing."""
+        return self.weight if self.outcome == PASSED else 0.0
+
+
+@dataclass
+class Report:
+    """The verdict on one exercise.
+
+    In a notebook it shows as a table; its plain text is its score, a number from 0 to `points`, which is how
+    nbgrader reads partial credit. `text()` is the whole verdict in plain text.
+    """
+
+    name: str
+    title: str
+    points: float
+    findings: list[Finding] = field(default_factory=list)
+    stretch: bool = False
+
+    @property
+    def score(self) -> float:
+        """Points earned: the share of the weights of the checks that passed."""
+        total = sum(finding.weight for finding in self.findings)
+        share = sum(finding.earned for finding in self.findings) / total if total else 0.0
+        return round(self.points * share, 2)
+
+    def __repr__(self) -> str:
+        return f"{self.score:g}"
+
+    def __float__(self) -> float:
+        return float(self.score)
+
+    def text(self) -> str:
+        """The verdict, a line or two for each check."""
+        lines = [f"{self.name:<60} {self.score:g} of {self.points:g} points"]
+        for finding, texts in self._told_once():
+            word = "ok" if finding.outcome == PASSED else finding.outcome
+            lines.append(f"  {word:<10} {finding.check}")
+            lines += [f"             {text}" for text in texts]
+        return "\n".join(lines)
+
+    def _told_once(self) -> Iterator[tuple[Finding, list[str]]]:
+        """Each finding with its message and hint, leaving out what the line before has just said."""
+        before: list[str] = []
+        for finding in self.findings:
+            texts = [text for text in (finding.message, finding.hint) if text]
+            yield finding, [text for text in texts if text not in before]
+            before = texts or before
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for finding, texts in self._told_once():
+            ok = finding.outcome == PASSED
+            seen = "".join(f"<div style='margin-top:.2em'>{html.escape(text)}</div>" for text in texts)
+            rows.append(
+                "<tr style='background:none'>"
+                f"<td style='text-align:left;white-space:nowrap;vertical-align:top;"
+                f"font-weight:{'normal' if ok else 'bold'}'>{'✓ ok' if ok else '✗ ' + finding.outcome}</td>"
+                f"<td style='text-align:left'>{html.escape(finding.check)}{seen}</td></tr>"
+            )
+        done = self.score >= self.points
+        return (
+            f"<div style='border-left:4px solid {'#009E73' if done else '#D55E00'};padding-left:.8em'>"
+            f"<strong>{html.escape(self.name)}</strong>: {self.score:g} of {self.points:g} points"
+            f"<table style='margin:.3em 0 0 0'>{''.join(rows)}</table></div>"
+        )
+
+
+def check(name: str) -> Report:
+    """Check an exercise on the functions of this notebook.
+
+    Parameters
+    ----------
+    name : str
+        The exercise, as the notebook calls it: ``"affine_forward"``.
+
+    Returns
+    -------
+    report : Report
+        Shows as a table in a notebook. Cases that only the grader knows are not part of it.
+
+    Raises
+    ------
+    KeyError
+        If there is no exercise of that name; the message lists those that there are.
+    """
+    from .exercises import visible_sheet
+
+    namespace = sys._getframe(1).f_globals
+    return check_sheet(LocalSession(namespace), visible_sheet(name))
+
+
+def check_sheet(session: Session, sheet: Sheet, seconds: float = CALL_SECONDS) -> Report:
+    """Check the functions of a session against a sheet.
+
+    Parameters
+    ----------
+    session : Session
+        Where the student's functions are.
+    sheet : Sheet
+        With hidden cases or without.
+    seconds : float
+        Time for each call.
+
+    Returns
+    -------
+    report : Report
+        Never raises for anything that the student's code does.
+    """
+    report = Report(sheet.exercise, sheet.title, sheet.points, stretch=sheet.stretch)
+    visible = [case for case in sheet.cases if not case.hidden]
+    hidden = [case for case in sheet.cases if case.hidden]
+    played = _play_all(session, visible, seconds)
+    lines = _lines(visible, sheet)
+    for path in lines:
+        report.findings.append(_check_output(path, played, sheet))
+    right = all(finding.outcome == PASSED for finding in report.findings)
+    if any(finding.outcome == PASSED for finding in report.findings) and sheet.pure:
+        report.findings.append(_check_purity(played, sheet))
+    elif sheet.pure:
+        text = "it waits until a value is right"
+        report.findings.append(Finding("the arguments are left as they were", NOT_RUN, text))
+    if hidden:
+        pure = not sheet.pure or report.findings[-1].outcome == PASSED
+        report.findings.append(_check_hidden(session, hidden, sheet, seconds, right, pure, len(lines)))
+    report.findings[:0] = _check_borrowed(played, sheet)
+    return report
+
+
+def not_run(sheet: Sheet, reason: str) -> Report:
+    """A report for an exercise that could not be checked: no points, and why."""
+    lines = _lines([case for case in sheet.cases if not case.hidden], sheet)
+    findings = [Finding(sheet.labels.get(path, path), NOT_RUN, reason) for path in lines]
+    return Report(sheet.exercise, sheet.title, sheet.points, findings, sheet.stretch)
+
+
+# -- playing
+
+Plays = list[tuple[SheetCase, Played]]
+
+
+def _play_all(session: Session, cases: Iterable[SheetCase], seconds: float) -> Plays:
+    """Play the cases in turn; once a process has died or a call timed out, the rest would only repeat it."""
+    plays: Plays = []
+    stop: Played | None = None
+    for case in cases:
+        if stop is None:
+            read = {path.partition(".")[0] for path in case.expect}
+            kept = [name for name in outputs(case.steps) if name not in read]
+            played = play(session, case.steps, keep=kept, seconds=seconds)
+            if played.problem and played.problem.kind in ("timed out", "died"):
+                stop = played
+            elif getattr(session, "alive", True):
+                session.forget()
+            plays.append((case, played))
+        else:
+            plays.append((case, Played(problem=stop.problem, function=stop.function)))
+    return plays
+
+
+def _lines(cases: Iterable[SheetCase], sheet: Sheet) -> list[str]:
+    """The outputs that this exercise is about, in order: those of the functions that it grades."""
+    paths = [path for case in cases for path in case.expect if producer(case.steps, path) in sheet.grades]
+    return list(dict.fromkeys(paths))
+
+
+# -- one line of the verdict
+
+
+def _check_output(path: str, plays: Plays, sheet: Sheet) -> Finding:
+    """One output, over all the cases that check it."""
+    label = sheet.labels.get(path, f"{path} is right")
+    mine = [(case, played) for case, played in plays if path in case.expect]
+    for case, played in mine:
+        bad = _judge(path, case, played, sheet)
+        if bad:
+            outcome, message, where = bad
+            finding = Finding(label, outcome, f"{message} ({where})" if where else message)
+            if outcome in (WRONG, RAISED):
+                finding.misconception = _recognise(path, plays)
+                finding.hint = sheet.hints.get(finding.misconception or "", "")
+            return finding
+    note = next((_right_note(case.expect[path]) for case, _ in mine), "")
+    return Finding(label, PASSED, note)
+
+
+def _judge(path: str, case: SheetCase, played: Played, sheet: Sheet) -> tuple[str, str, str] | None:
+    """What is wrong with an output in one case: outcome, message, and in which case; None if nothing."""
+    try:
+        value = look_up(played.values, path)
+    except KeyError:
+        if played.problem is None:
+            name, _, key = path.partition(".")
+            return WRONG, f"{name} has no entry {key!r}", ""
+        return _judge_problem(played.function, played.problem, case, sheet)
+    expectation = case.expect[path]
+    message = compare(value, expectation, path)
+    if message is None:
+        return None
+    unanswered = isinstance(expectation, Choice) and not _answer(value)
+    return (NOT_RUN if unanswered else WRONG), message, "" if isinstance(expectation, Choice) else case.label
+
+
+def _judge_problem(function: str, problem: Problem, case: SheetCase, sheet: Sheet) -> tuple[str, str, str]:
+    own = function in sheet.grades
+    if problem.kind == "missing":
+        return NOT_RUN, f"{problem.message}: run the cell that defines it", ""
+    if problem.type == "NotImplementedError":
+        return NOT_RUN, f"{function} is not written yet" + ("" if own else "; this one needs it"), ""
+    outcome = {"timed out": TIMED_OUT}.get(problem.kind, RAISED)
+    return outcome, f"{function} {problem}" if problem.kind == "raised" else f"{function}: {problem}", case.label
+
+
+def _check_purity(plays: Plays, sheet: Sheet) -> Finding:
+    label = "the arguments are left as they were"
+    for case, played in plays:
+        for function, position, before, after in played.changed:
+            if function not in sheet.grades:
+                continue
+            message = f"{sheet.parameters[function][position]} was changed by {function}{_where_changed(before, after)} ({case.label})"
+            finding = Finding(label, WRONG, message)
+            finding.hint = "The caller still needs it. Make a new array instead of writing into this one."
+            for mistake, seen in case.mistakes.items():
+                if (function, position) in [tuple(change) for change in seen["changed"]]:
+                    finding.misconception, finding.hint = mistake, sheet.hints[mistake]
+                    break
+            return finding
+    return Finding(label, PASSED)
+
+
+def _check_hidden(
+    session: Session, cases: list[SheetCase], sheet: Sheet, seconds: float, right: bool, pure: bool, weight: int
+) -> Finding:
+    """All hidden cases, as one line; nothing of their data is shown."""
+    label = "hidden cases: the same on inputs that are not in the notebook"
+    finding = Finding(label, PASSED, weight=weight, hidden=True)
+    if not right:
+        finding.outcome = NOT_RUN
+        finding.message = "they wait until the visible ones pass, and count 0 until then"
+        return finding
+    plays = _play_all(session, cases, seconds)
+    for path in _lines(cases, sheet):
+        for case, played in plays:
+            bad = _judge(path, case, played, sheet) if path in case.expect else None
+            if bad:
+                finding.outcome, finding.message = bad[0], f"{path} is not right ({case.label})"
+                finding.misconception = _recognise(path, plays)
+                finding.hint = sheet.hints.get(finding.misconception or "", "")
+                return finding
+    for case, played in plays if pure else ():  # a function that is impure in the open has paid for it there
+        if sheet.pure and any(function in sheet.grades for function, *_ in played.changed):
+            finding.outcome, finding.message = WRONG, f"an argument was changed ({case.label})"
+    return finding
+
+
+def _check_borrowed(plays: Plays, sheet: Sheet) -> list[Finding]:
+    """Say first where a function that this exercise only uses is wrong: there is where to look."""
+    for case, played in plays:
+        borrowed = [path for path in case.expect if producer(case.steps, path) not in sheet.grades]
+        for path in borrowed:
+            function = producer(case.steps, path)
+            bad = _judge(path, case, played, sheet)
+            if bad and (played.problem is None or played.function == function or path in played.values):
+                text = f"{function} comes first: {bad[1]}" + (f" ({bad[2]})" if bad[2] else "")
+                return [Finding(f"{function}, which this one uses", bad[0], text, weight=0.0)]
+    return []
+
+
+# -- comparing
+
+
+def compare(value: Any, expectation: Expectation, name: str) -> str | None:
+    """What is wrong with a value, in words that do not give the answer away; None if nothing is."""
+    match expectation:
+        case Choice(salt=salt, right=right, notes=notes):
+            answer = _answer(value)
+            if not answer:
+                return "not answered yet"
+            digest = Choice.digest(salt, answer)
+            if digest == right:
+                return None
+            return notes.get(digest, f"{answer[:40]!r} is not one of the answers to choose from")
+        case Between(low=low, high=high):
+            number = _array(value)
+            if number is None or number.size != 1 or np.iscomplexobj(number):
+                return f"{name} should be a number; yours is {_kind(value)}"
+            if not low <= float(number.reshape(())) <= high:
+                return f"{name} is {float(number.reshape(())):.4g}, outside what a right solution gives"
+            return None
+        case Close():
+            return _compare_close(value, expectation, name)
+
+
+def _compare_close(value: Any, expectation: Close, name: str) -> str | None:
+    expected = np.asarray(expectation.value)
+    ours = _array(value)
+    if ours is None:
+        return f"{name} should be an array; yours is {_kind(value)}"
+    if ours.shape != expected.shape:
+        return f"{name} has shape {ours.shape}; it should have {expected.shape}"
+    with np.errstate(all="ignore"):
+        if not np.isfinite(ours).all() and np.isfinite(expected).all():
+            at = np.unravel_index(int(np.argmin(np.isfinite(ours))), ours.shape)
+            return f"{_entry(name, at)} is {ours[at]}"
+        error = np.abs(ours - expected)
+        scale = max(np.abs(ours).max(initial=0.0), np.abs(expected).max(initial=0.0))
+        bound = expectation.rtol * scale + expectation.noise
+        same = (ours == expected) | (error <= bound)  # the first for infinities
+    if same.all():
+        return None
+    worst = np.unravel_index(int(np.argmax(np.where(same, -1.0, error))), ours.shape)
+    seen = f"worst at {_entry(name, worst)}: yours {ours[worst]:.5g}, expected {expected[worst]:.5g}"
+    return f"{seen}. {describe_difference(ours, expected)}"
+
+
+def _array(value: Any) -> np.ndarray | None:
+    """A numeric array of what the student returned, or None."""
+    if isinstance(value, bool | int | float | complex | np.ndarray | np.generic):
+        return np.asarray(value)
+    if isinstance(value, list | tuple):
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError):
+            return None
+        return array if array.dtype.kind in "biufc" else None
+    return None
+
+
+def _answer(value: Any) -> str:
+    text = str(value).strip() if isinstance(value, str | int | float) else ""
+    return "" if text.strip(".?_ ") == "" else text
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, Handle):
+        return "something else" if not value.callable else "a function"
+    return f"a {type(value).__name__}"
+
+
+def _entry(name: str, index: Iterable[Any]) -> str:
+    place = ", ".join(str(int(i)) for i in index)
+    return f"{name}[{place}]" if place else name
+
+
+def _right_note(expectation: Expectation) -> str:
+    return expectation.notes.get(expectation.right, "") if isinstance(expectation, Choice) else ""
+
+
+def _where_changed(before: Any, after: Any) -> str:
+    if not (isinstance(before, np.ndarray) and isinstance(after, np.ndarray) and before.shape == after.shape):
+        return ""
+    with np.errstate(all="ignore"):
+        different = ~((before == after) | ((before != before) & (after != after)))
+    if not different.any():
+        return ""
+    at = np.unravel_index(int(np.argmax(different)), before.shape)
+    place = ", ".join(str(int(i)) for i in at)
+    return f": before and after differ at [{place}]"
+
+
+# -- recognising
+
+
+def _recognise(path: str, plays: Plays) -> str | None:
+    """The misconception that gives what the student's functions gave, in every case that checks this output.
+
+    Of several, the one that also agrees most elsewhere.
+    """
+    best, best_score = None, 0
+    for mistake in plays[0][0].mistakes:
+        differs, agreements = False, 0
+        for case, played in plays:
+            seen, wanted = summary(played, case.expect), case.mistakes[mistake]
+            right = {"values": _expected_values(case), "problem": None}
+            if path in case.expect and not _alike(path, seen, wanted, case):
+                break
+            differs |= path in case.expect and not _alike(path, seen, right, case)
+            agreements += sum(_alike(other, seen, wanted, case) for other in case.expect)
+        else:
+            if differs and agreements > best_score:
+                best, best_score = mistake, agreements
+    return best
+
+
+def _expected_values(case: SheetCase) -> dict[str, Any]:
+    return {path: e.value for path, e in case.expect.items() if isinstance(e, Close)}
+
+
+def _alike(path: str, seen: Mapping, wanted: Mapping, case: SheetCase) -> bool:
+    """Whether two summaries agree on one output: the same values, or the same problem in its place."""
+    if path not in seen["values"] or path not in wanted["values"]:
+        missing = path not in seen["values"] and path not in wanted["values"]
+        return missing and seen["problem"] == wanted["problem"]
+    ours, theirs = _array(seen["values"][path]), _array(wanted["values"][path])
+    if ours is None or theirs is None:
+        return ours is None and theirs is None and type(seen["values"][path]) is type(wanted["values"][path])
+    if ours.shape != theirs.shape:
+        return False
+    expectation = case.expect.get(path)
+    if isinstance(expectation, Between) and ours.size == theirs.size == 1:
+        a, b = float(np.real(ours).reshape(())), float(np.real(theirs).reshape(()))
+        inside = [expectation.low <= number <= expectation.high for number in (a, b)]
+        return all(inside) or (not any(inside) and abs(a - b) <= 1e-3 * max(abs(a), abs(b)))
+    rtol, noise = (expectation.rtol * 10, expectation.noise) if isinstance(expectation, Close) else (1e-6, 0.0)
+    with np.errstate(all="ignore"):
+        scale = max(np.abs(ours).max(initial=0.0), np.abs(theirs).max(initial=0.0))
+        close = (np.abs(ours - theirs) <= rtol * (scale if np.isfinite(scale) else 1.0) + noise) | (ours == theirs)
+        return bool(np.all(close | (np.isnan(ours) & np.isnan(theirs))))

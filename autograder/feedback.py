@@ -1,0 +1,289 @@
+"""What a student and an instructor read after grading: one page each, self-contained HTML.
+
+A result is the dict that `minigrad grade --json` writes for a submission. Much of its text comes
+from students (names, exception messages), so nothing reaches a page except through `clean`, which
+the templates apply to every value, and Jinja2's escaping after it.
+"""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+from uuid import uuid4
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+Result = Mapping[str, Any]
+
+OUTCOMES = {
+    "passed": ("✓", "The check holds."),
+    "wrong": ("✗", "Your code ran, and its result or its behaviour is not what the check expects."),
+    "raised": ("!", "Your code stopped with an exception."),
+    "timed out": ("…", "Your code did not finish within the time allowed."),
+    "not run": (
+        "–",
+        "The check waits for the ones before it to pass, or could not start. It counts 0 until then.",
+    ),
+}
+"""The sign and the meaning of each outcome."""
+
+BINS = 10
+
+# a CSI sequence (colours, cursor), a string sequence (titles, links), any other escape sequence
+_ANSI = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+
+
+def clean(value: object, limit: int = 4000) -> str:
+    r"""Text that is safe to show: no escape sequences, no invisible characters, bounded.
+
+    Parameters
+    ----------
+    value : object
+        Anything; it is shown as `str` shows it.
+    limit : int
+        Longest text to return. A longer one ends in an ellipsis.
+
+    Returns
+    -------
+    str
+        The text without terminal escape sequences, control characters (line feeds and tabs stay) and
+        invisible format characters, among them those that reorder text; a lone surrogate becomes
+        U+FFFD. Joiners stay, since several scripts are misspelt without them.
+
+    Examples
+    --------
+    >>> clean("\x1b[31mred\x1b[0m\r\nfile\u202etxt.exe")
+    'red\nfiletxt.exe'
+    >>> clean("a" * 10**6, limit=5)
+    'aaaa…'
+    """
+    text = str(value)
+    cut = len(text) > 4 * limit  # bounds the work below, and leaves room for what it removes
+    text = _ANSI.sub("", text[: 4 * limit]).replace("\r\n", "\n")
+    text = "".join(_visible(character) for character in text)
+    return text[: limit - 1] + "…" if cut or len(text) > limit else text
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t\u200c\u200d":
+        return character
+    match unicodedata.category(character):
+        case "Cc" | "Cf":
+            return ""
+        case "Cs":
+            return "\ufffd"
+        case "Zl" | "Zp":
+            return "\n"
+    return character
+
+
+def points(value: float) -> str:
+    """Points as people write them: at most two decimals, no trailing zeros.
+
+    Examples
+    --------
+    >>> points(3.0), points(2.5), points(1 / 3)
+    ('3', '2.5', '0.33')
+    """
+    return f"{round(value, 2) + 0.0:.2f}".rstrip("0").rstrip(".")
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long identifier break after its underscores."""
+    return Markup("_<wbr>").join(clean(name, 80).split("_"))
+
+
+def _finalize(value: object) -> str:
+    return value if isinstance(value, Markup) else clean(value)
+
+
+_pages = Environment(
+    loader=PackageLoader("autograder"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_finalize,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_pages.filters.update(clean=clean, points=points, breakable=_breakable)
+_pages.globals.update(outcomes=OUTCOMES)
+
+
+def student_page(result: Result) -> str:
+    """Feedback for one student on one assignment.
+
+    Parameters
+    ----------
+    result : mapping
+        One submission's result.
+
+    Returns
+    -------
+    str
+        A complete HTML page: the score; for each exercise its points and every check with its outcome,
+        what was seen, and the hint for a recognised mistake; the grader's notes.
+    """
+    exercises = result["exercises"]
+    seen = {finding["outcome"] for exercise in exercises for finding in exercise["findings"]}
+    parts = [
+        (name, sum(e["score"] for e in part), sum(e["max_score"] for e in part))
+        for name, stretch in (("core", False), ("stretch", True))
+        if (part := [e for e in exercises if bool(e.get("stretch")) == stretch])
+    ]
+    return _pages.get_template("student.html").render(
+        result=result,
+        subtotals=parts if any(e.get("stretch") for e in exercises) else [],
+        legend=[(outcome, *about) for outcome, about in OUTCOMES.items() if outcome in seen],
+    )
+
+
+def class_report(results: Iterable[Result], assignment: str, generated: str = "") -> str:
+    """What an instructor needs to know about one assignment, on one page.
+
+    Parameters
+    ----------
+    results : iterable of mappings
+        Results of submissions. Those of other assignments are left out.
+    assignment : str
+        Name of the assignment.
+    generated : str
+        When or from what the report was made, shown as it is.
+
+    Returns
+    -------
+    str
+        A complete HTML page: the state of the class, the distribution of scores, the hardest checks,
+        the most frequent misconceptions, who is not finished and why, every student's score.
+    """
+    rows = sorted(
+        (r for r in results if r["assignment"] == assignment), key=lambda r: r["student"].casefold()
+    )
+    scores = [r["score"] for r in rows if r["status"] == "graded"]
+    top = max((r["max_score"] for r in rows), default=0.0)
+    marks: dict[str, list[float]] = {}  # of graded submissions, by exercise
+    exercises: dict[str, Mapping[str, Any]] = {}
+    for r in rows:
+        for e in r["exercises"]:
+            exercises.setdefault(e["grade_id"], e)
+            marks.setdefault(e["grade_id"], []).extend([e["score"]] if r["status"] == "graded" else [])
+    return _pages.get_template("class_report.html").render(
+        assignment=assignment,
+        generated=generated,
+        states=Counter(r["status"] for r in rows),
+        isolation=Counter(r.get("isolation") or "not recorded" for r in rows),
+        mean=mean(scores or [0.0]),
+        median=median(scores or [0.0]),
+        slowest=max((r["seconds"] for r in rows), default=0.0),
+        top=top,
+        bins=_histogram(scores, top),
+        checks=_hardest(rows),
+        misconceptions=_misconceptions(rows),
+        unfinished=[(r, why) for r in rows if (why := _unfinished(r))],
+        columns=[(e, mean(marks[name] or [0.0])) for name, e in exercises.items()],
+        table=[(r, {e["grade_id"]: e["score"] for e in r["exercises"]}) for r in rows],
+    )
+
+
+def _histogram(scores: Sequence[float], top: float) -> list[tuple[float, float, int]]:
+    """(from, to, how many) for equal steps from 0 to `top`; full marks and more are in the last."""
+    counts = Counter(min(max(int(BINS * s / top), 0), BINS - 1) if top else 0 for s in scores)
+    return [(top * i / BINS, top * (i + 1) / BINS, counts[i]) for i in range(BINS)]
+
+
+def _hardest(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Checks that somebody did not pass, core before stretch, the smallest share of passes first."""
+    tally: dict[tuple[str, str], dict[str, Any]] = {}
+    for exercise in (e for r in results for e in r["exercises"]):
+        outcomes: dict[str, str] = {}
+        for finding in exercise["findings"]:  # a check made twice has passed when both have
+            if outcomes.get(finding["check"], "passed") == "passed":
+                outcomes[finding["check"]] = finding["outcome"]
+        for check, outcome in outcomes.items():
+            row = tally.setdefault(
+                (exercise["grade_id"], check), {"exercise": exercise, "check": check, "outcomes": Counter()}
+            )
+            row["outcomes"][outcome] += 1
+    for row in tally.values():
+        row["passed"] = row["outcomes"].pop("passed", 0)
+        row["total"] = row["passed"] + row["outcomes"].total()
+    hard = [row for row in tally.values() if row["outcomes"]]
+    return sorted(hard, key=lambda row: (bool(row["exercise"].get("stretch")), row["passed"] / row["total"]))
+
+
+def _misconceptions(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Recognised mistakes with their students and exercises, the most frequent first."""
+    found: dict[str, dict[str, Any]] = {}
+    for result in results:
+        for exercise in result["exercises"]:
+            for finding in exercise["findings"]:
+                if name := finding["misconception"]:
+                    row = found.setdefault(name, {"name": name, "hint": "", "students": {}, "exercises": {}})
+                    row["hint"] = row["hint"] or finding.get("hint", "")
+                    row["students"][result["student"]] = None  # a dict keeps the order, and each only once
+                    row["exercises"][exercise["grade_id"]] = None
+    return sorted(found.values(), key=lambda row: (-len(row["students"]), row["name"]))
+
+
+def _unfinished(result: Result) -> list[tuple[list[str], str]]:
+    """(exercises, reason) for a problem, or for each core exercise in which no check passed."""
+    if result["status"] != "graded":
+        return [([], note) for note in result["notes"] or ["no reason was recorded"]]
+    reasons: dict[str, list[str]] = {}
+    for exercise in result["exercises"]:
+        findings = exercise["findings"]
+        if not exercise.get("stretch") and all(f["outcome"] != "passed" for f in findings):
+            first = f"{findings[0]['outcome']}: {findings[0]['message']}" if findings else "no check was made"
+            reasons.setdefault(first, []).append(exercise["grade_id"])
+    return [(names, reason) for reason, names in reasons.items()]
+
+
+def write_feedback(results: Iterable[Result], directory: str | os.PathLike[str]) -> list[Path]:
+    """Write each student's page where nbgrader puts feedback.
+
+    Parameters
+    ----------
+    results : iterable of mappings
+        Results of submissions.
+    directory : path
+        Root of the feedback; created when absent.
+
+    Returns
+    -------
+    list of Path
+        ``directory/STUDENT/ASSIGNMENT/ASSIGNMENT.html``, in the order of `results`. Each is replaced
+        as a whole: a reader sees the old page or the new one.
+
+    Raises
+    ------
+    ValueError
+        If a student or an assignment cannot be one directory's name. Nothing is written then.
+    """
+    results = list(results)
+    folders = [Path(directory, _component(r["student"]), _component(r["assignment"])) for r in results]
+    paths = [folder / f"{folder.name}.html" for folder in folders]
+    for result, path in zip(results, paths, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".{uuid4().hex}.tmp"
+        try:
+            temporary.write_text(student_page(result), encoding="utf-8")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return paths
+
+
+def _component(name: str) -> str:
+    """`name`, if it can be the name of one directory on any system, with room for a suffix."""
+    forbidden = any(c in "/\\:" or unicodedata.category(c) in ("Cc", "Cs") for c in name[:256])
+    if name in ("", ".", "..") or len(name) > 255 or forbidden or len(name.encode()) > 240:
+        raise ValueError(f"not usable as the name of one directory: {clean(ascii(name), 80)}")
+    return name

@@ -1,0 +1,317 @@
+"""Read a submitted notebook, whatever came of it, and put the assignment's own cells back in their places.
+
+`read` accepts what a student may have sent and refuses the rest with an `Unreadable` that says why. `repair`
+matches its cells with those of the source notebook, by grade_id, then by cell id, then by content, and
+returns a notebook in which every check stands where it belongs exactly once, in the source's own words.
+"""
+
+import ast
+import json
+import re
+import stat
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+MAX_FILE = 64 * 2**20
+MAX_CELLS = 2_000
+MAX_SOURCE = 1 * 2**20
+
+
+class Unreadable(ValueError):
+    """A submission that is not a notebook; the message is for the student and the instructor."""
+
+
+@dataclass
+class Repaired:
+    """A submission made whole, and what had to be done to it."""
+
+    notebook: NotebookNode
+    notes: list[str] = field(default_factory=list)
+
+
+def read(path: Path) -> NotebookNode:
+    """Read a submitted notebook.
+
+    Raises
+    ------
+    Unreadable
+        Whatever is wrong with the file: no other exception leaves this function.
+    """
+    return parse(_read_bytes(path))
+
+
+def parse(data: bytes) -> NotebookNode:
+    """Make a notebook of a file's bytes; raises as `read` does."""
+    if not data.strip():
+        raise Unreadable("the file is empty")
+    try:
+        content = json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise Unreadable("the file is not text in UTF-8, so it is not a notebook") from None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"the file is not a whole notebook: {str(error)[:200]}") from None
+    if not isinstance(content, dict):
+        raise Unreadable("the file is not a notebook: it holds no cells")
+    if "worksheets" in content and "cells" not in content:
+        content = _upgrade(content)
+    cells = content.get("cells")
+    if not isinstance(cells, list):
+        raise Unreadable("the file is not a notebook: it holds no cells")
+    if len(cells) > MAX_CELLS:
+        raise Unreadable(f"the notebook has {len(cells)} cells; at most {MAX_CELLS} are read")
+    return nbformat.v4.new_notebook(cells=[cell for cell in map(_cell, cells) if cell is not None])
+
+
+def repair(submitted: NotebookNode, source: NotebookNode) -> Repaired:
+    """Put the assignment's own cells back into a submission.
+
+    Parameters
+    ----------
+    submitted : NotebookNode
+        What `read` returned.
+    source : NotebookNode
+        The assignment as its author wrote it, with solutions and hidden tests.
+
+    Returns
+    -------
+    repaired : Repaired
+        Every graded and locked cell of the source occurs once and says what the source says; solution cells
+        hold what the student wrote; cells that the student added are kept where they were.
+    """
+    return _Repair(submitted, source).run()
+
+
+class _Repair:
+    def __init__(self, submitted: NotebookNode, source: NotebookNode):
+        self.cells = list(submitted.cells)
+        self.source = list(source.cells)
+        self.metadata = source.metadata
+        self.notes: list[str] = []
+        self.matches: dict[int, int] = {}  # position in the submission -> position in the source
+
+    def run(self) -> Repaired:
+        self._match()
+        result = [self._restored(i) for i in range(len(self.cells))]
+        order = [self.matches.get(i) for i in range(len(self.cells))]
+        for wanted in range(len(self.source)):
+            if wanted not in order and self._needed(wanted):
+                self._insert(wanted, result, order)
+        self._move_checks(result, order)
+        seen: set[str] = set()
+        for number, cell in enumerate(result):
+            if not cell.get("id") or cell.id in seen:
+                cell.id = f"cell-{number}"
+            seen.add(cell.id)
+        notebook = nbformat.v4.new_notebook(cells=result, metadata=self.metadata)
+        return Repaired(notebook, self.notes)
+
+    # -- matching
+
+    def _match(self) -> None:
+        by_grade_id = {_grade_id(cell): i for i, cell in enumerate(self.source) if _grade_id(cell)}
+        by_id = {cell.id: i for i, cell in enumerate(self.source) if cell.get("id")}
+        by_text = {cell.source.strip(): i for i, cell in enumerate(self.source) if cell.cell_type == "code"}
+        by_name = {name: i for i, cell in enumerate(self.source) if _is_solution(cell) for name in _names(cell)}
+        claims: dict[int, list[int]] = {}
+        recovered = 0
+        for position, cell in enumerate(self.cells):
+            found = by_grade_id.get(_grade_id(cell))
+            if found is None and not _grade_id(cell):
+                found = by_id.get(cell.get("id"), by_text.get(cell.source.strip()))
+                if found is None and cell.cell_type == "code":
+                    found = next((by_name[name] for name in _names(cell) if name in by_name), None)
+                recovered += found is not None and bool(_grade_id(self.source[found]))
+            if found is not None:
+                claims.setdefault(found, []).append(position)
+        for wanted, positions in claims.items():
+            name = _grade_id(self.source[wanted])
+            # Of two solution cells the later one has the last word when they run; of two checks one is enough.
+            self.matches[positions[-1] if _is_solution(self.source[wanted]) else positions[0]] = wanted
+            if len(positions) > 1 and name:
+                self.notes.append(f"cell {name} occurs {len(positions)} times")
+                if not _is_solution(self.source[wanted]):
+                    for copy in positions[1:]:
+                        self.cells[copy] = nbformat.v4.new_raw_cell("(a copy of a check cell was removed)")
+        if recovered:
+            self.notes.append(f"{recovered} cells had lost their metadata and were matched by id or content")
+
+    def _restored(self, position: int) -> NotebookNode:
+        """A cell of the submission with the metadata, and where it is locked the text, of the source."""
+        cell = self.cells[position]
+        wanted = self.matches.get(position)
+        if wanted is None:
+            return _plain(cell)
+        original = self.source[wanted]
+        name = _grade_id(original)
+        text = cell.source
+        if name and cell.cell_type != original.cell_type:
+            self.notes.append(f"cell {name} had become a {cell.cell_type} cell: restored")
+        if name and not _is_solution(original):
+            if text.strip() != _released(original).strip() and text.strip() != original.source.strip():
+                self.notes.append(f"cell {name} had been changed: restored")
+            text = original.source
+        kind = original.cell_type if name else cell.cell_type
+        metadata = original.metadata if kind == original.cell_type else {}
+        return _new_cell(kind, text, metadata, original.get("id"))
+
+    def _needed(self, wanted: int) -> bool:
+        """Whether a cell of the source has to be there for the rest to make sense."""
+        cell = self.source[wanted]
+        return bool(_grade_id(cell)) or "setup" in tags(cell)
+
+    def _insert(self, wanted: int, result: list, order: list) -> None:
+        """Put a missing cell after the nearest cell that comes before it in the source."""
+        place = 0
+        for before in range(wanted - 1, -1, -1):
+            if before in order:
+                place = order.index(before) + 1
+                break
+        original = self.source[wanted]
+        name = _grade_id(original)
+        text = original.source
+        if _is_solution(original):
+            text = ""  # never the solution
+            self.notes.append(f"solution cell {name} is missing")
+        elif name:
+            self.notes.append(f"cell {name} was missing: restored")
+        else:
+            self.notes.append("the setup cell was missing: restored")
+        result.insert(place, _new_cell(original.cell_type, text, original.metadata, original.get("id")))
+        order.insert(place, wanted)
+
+    def _move_checks(self, result: list, order: list) -> None:
+        """A check comes after the solution that it is about, also where a student moved one of them."""
+        solutions: list[int] = []
+        for wanted, cell in enumerate(self.source):
+            if _is_solution(cell):
+                solutions.append(wanted)
+            elif is_check(cell):
+                here = order.index(wanted)
+                last = max((order.index(s) for s in solutions if s in order), default=-1)
+                if last > here:
+                    result.insert(last + 1, result[here])
+                    order.insert(last + 1, wanted)
+                    del result[here], order[here]
+                    self.notes.append(f"cell {_grade_id(cell)} stood before its solution: moved")
+                solutions = []
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """Tags of a cell, whatever somebody wrote there."""
+    value = cell.metadata.get("tags", [])
+    return [tag for tag in value if isinstance(tag, str)] if isinstance(value, list) else []
+
+
+def is_check(cell: NotebookNode) -> bool:
+    """Whether a cell of a source or repaired notebook is one whose result is graded."""
+    marks = cell.metadata.get("nbgrader", {})
+    return bool(marks.get("grade")) and not marks.get("solution") and cell.cell_type == "code"
+
+
+def check_name(cell: NotebookNode) -> str | None:
+    """The exercise that a check cell names, if it is nothing but ``check("name")``."""
+    found = re.fullmatch(r"""\s*check\((["'])(\w+)\1\)\s*""", cell.source)
+    return found.group(2) if found else None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            raise Unreadable("the file is a link to another file, not a notebook")
+        if stat.S_ISDIR(mode):
+            raise Unreadable("there is a directory where the notebook should be")
+        if not stat.S_ISREG(mode):
+            raise Unreadable("this is not an ordinary file")
+        if path.stat().st_size > MAX_FILE:
+            raise Unreadable(f"the file has {path.stat().st_size / 2**20:.0f} MB; at most {MAX_FILE >> 20} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"the file cannot be read: {error.strerror}") from None
+
+
+def _upgrade(content: dict) -> dict:
+    """Bring a notebook of format 3 to the one that we read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return nbformat.convert(nbformat.from_dict(content), 4)
+    except Exception as error:  # the converter checks little, so anything may come out of it
+        raise Unreadable(f"a notebook in an old format that cannot be converted: {error}"[:300]) from None
+
+
+def _cell(content: Any) -> NotebookNode | None:
+    """One cell as plain text and metadata; None for what is no cell at all."""
+    if not isinstance(content, dict) or content.get("cell_type") not in ("code", "markdown", "raw"):
+        return None
+    source = content.get("source", "")
+    if isinstance(source, list):
+        source = "".join(part for part in source if isinstance(part, str))
+    if not isinstance(source, str) or len(source) > MAX_SOURCE:
+        source = ""
+    metadata = content.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    if not isinstance(metadata.get("nbgrader", {}), dict):
+        metadata = {}
+    cell_id = content.get("id")
+    valid = isinstance(cell_id, str) and re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell_id)
+    return _new_cell(content["cell_type"], source, metadata, cell_id if valid else None)
+
+
+def _new_cell(kind: str, text: str, metadata: dict, cell_id: str | None) -> NotebookNode:
+    make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
+    cell = make.get(kind, nbformat.v4.new_raw_cell)(text, metadata=nbformat.from_dict(dict(metadata)))
+    if cell_id:
+        cell.id = cell_id
+    else:
+        del cell["id"]
+    return cell
+
+
+def _plain(cell: NotebookNode) -> NotebookNode:
+    """A student's own cell: it carries no mark that means something to a grader."""
+    return _new_cell(cell.cell_type, cell.source, {}, cell.get("id"))
+
+
+def _released(cell: NotebookNode) -> str:
+    """A check's text as students get it: without its hidden region."""
+    kept, hidden = [], False
+    for line in cell.source.splitlines():
+        if "BEGIN HIDDEN TESTS" in line:
+            hidden = True
+        elif "END HIDDEN TESTS" in line:
+            hidden = False
+        elif not hidden:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def _grade_id(cell: NotebookNode) -> str:
+    name = cell.metadata.get("nbgrader", {}).get("grade_id")
+    return name if isinstance(name, str) else ""
+
+
+def _is_solution(cell: NotebookNode) -> bool:
+    return bool(cell.metadata.get("nbgrader", {}).get("solution"))
+
+
+def _names(cell: NotebookNode) -> list[str]:
+    """Functions that a cell defines and plain variables that it sets, at its top level."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(cell.source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return re.findall(r"^def (\w+)", cell.source, flags=re.MULTILINE)
+    names = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return names

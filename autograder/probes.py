@@ -1,0 +1,49 @@
+"""Functions that checks hand to a student's function, by name, so that a sheet can say which without code.
+
+Each takes the parameters of the sheet and an array (or dict of arrays). With `over`, a probe ignores what it
+is called with and reads the argument at that position instead, as a closure over ``x`` would: the way in
+which CS231n's notebooks call ``eval_numerical_gradient``.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def cubic(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of ``a x^3 + b x``: its third derivative makes the order of a difference formula show."""
+    return float((a * x**3 + b * x).sum())
+
+
+def waves(x: np.ndarray, a: np.ndarray) -> float:
+    """Sum of ``sin(a x)`` plus the product of the first and last entry, so that entries interact."""
+    return float(np.sin(a * x).sum() + x.flat[0] * x.flat[-1])
+
+
+def squares(params: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> float:
+    """Weighted sum of ``p^2 / 2`` over the tensors of a dict: the gradient of each is its weight times itself."""
+    return float(sum(weights[name] * (params[name] ** 2).sum() / 2 for name in weights))
+
+
+PROBES: dict[str, Callable] = {"cubic": cubic, "waves": waves, "squares": squares}
+
+
+class Counted:
+    """A probe that counts its calls."""
+
+    def __init__(self, function: Callable, parameters: Mapping[str, Any], over: int | None):
+        self.function, self.parameters, self.over = function, parameters, over
+        self.arguments: list[Any] = []
+        self.count = 0
+
+    def __call__(self, *args: Any) -> float:
+        """Evaluate at what was passed, or at what is closed over."""
+        self.count += 1
+        x = args[0] if self.over is None else self.arguments[self.over]
+        return self.function(x, **self.parameters)
+
+
+def build(name: str, parameters: Mapping[str, Any], over: int | None = None) -> Counted:
+    """The probe of that name."""
+    return Counted(PROBES[name], parameters, over)

@@ -1,0 +1,264 @@
+"""Start sandboxes and talk to the student code in them.
+
+A `Sandbox` is one zygote (`worker.py`) for one student view; `session()` gives a fresh process with the
+namespace of one notebook, in a few milliseconds. Deadlines are kept on this side: a process that does not
+answer in time is killed, and everything in it with it.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+from . import wire
+from .session import Problem, Session
+
+LEVELS = ("namespaces", "landlock", "none")
+MEMORY = 1 << 30  # bytes, on top of what Python and numpy take
+CPU_SECONDS = 150  # processor time of one submission
+GRACE = 1.0  # seconds between asking student code to stop and ending it
+START = 60.0  # seconds that loading numpy may take on a busy machine
+PRELOAD = ("numpy", "numpy.random", "matplotlib.pyplot")
+
+
+class SandboxError(RuntimeError):
+    """No sandbox of the level that was asked for can be had here."""
+
+
+class Sandbox:
+    """A process that holds numpy and a student view, ready to fork one child a submission.
+
+    Parameters
+    ----------
+    view : Path
+        Directory with the `minigrad` package as students may see it.
+    level : str, optional
+        ``"namespaces"``, ``"landlock"`` or ``"none"``. Without it, the strongest of the first two that this
+        machine allows; ``"none"`` has to be asked for, because it protects nothing.
+    private : iterable of Path, optional
+        Directories that student code must not see even if they lie below Python's own.
+
+    Raises
+    ------
+    SandboxError
+        If the level (or, without one, any safe level) cannot be had. The message says why.
+    """
+
+    def __init__(self, view: Path, level: str | None = None, private: tuple[Path, ...] = ()):
+        if level is not None and level not in LEVELS:
+            raise ValueError(f"isolation level {level!r}: choose one of {', '.join(LEVELS)}")
+        reasons = []
+        for candidate in [level] if level else LEVELS[:2]:
+            try:
+                self._start(view, candidate, private)
+                self.level = candidate
+                return
+            except SandboxError as error:
+                reasons.append(f"{candidate}: {error}")
+        raise SandboxError(
+            "student code cannot be isolated on this machine (" + "; ".join(reasons) + "). "
+            "Grade on Linux with user namespaces or Landlock, or pass --trust-students to run it unprotected."
+        )
+
+    def _start(self, view: Path, level: str, private: tuple[Path, ...]) -> None:
+        if not hasattr(os, "fork") or (level != "none" and sys.platform != "linux"):
+            raise SandboxError(f"not available on {sys.platform}")
+        self._staging = tempfile.mkdtemp(prefix="minigrad-")
+        paths = _library_paths()
+        config = {
+            "level": level,
+            "view": str(view),
+            "paths": paths,
+            "staging": self._staging,
+            "visible": [*_system_paths(), *paths, str(view)],
+            "hidden": [os.path.join(path, name) for path in paths for name in ("minigrad", "autograder")]
+            + [str(path.resolve()) for path in private],
+            "preload": [name for name in PRELOAD if importlib.util.find_spec(name.partition(".")[0])]
+            + ["minigrad"] * (view / "minigrad").is_dir(),
+            "memory": MEMORY,
+            "cpu_seconds": CPU_SECONDS,
+        }
+        self._control, theirs = socket.socketpair()
+        script = Path(__file__).with_name("worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", str(script), json.dumps(config)],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C is for the grader, which then ends its children in order
+        )
+        theirs.close()
+        self._control.settimeout(START)
+        try:
+            greeting = self._control.recv(16)
+        except TimeoutError:
+            greeting = b""
+        if greeting != b"ready":
+            self._process.kill()
+            stderr = self._process.communicate()[1].decode(errors="replace").strip()
+            self.close()
+            raise SandboxError(stderr.splitlines()[-1] if stderr else "the process did not start")
+        try:
+            self.session().close()  # the walls of a child are its own: see whether they stand
+        except SandboxError:
+            self.close()
+            raise
+
+    def session(self) -> "RemoteSession":
+        """Start a process for one submission; close it when done."""
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
+            (pid,) = struct.unpack(">Q", self._control.recv(8))
+        except (OSError, struct.error) as error:
+            ours.close()
+            raise SandboxError(f"the sandbox ended unexpectedly: {error}") from None
+        finally:
+            theirs.close()
+        return RemoteSession(ours, pid)
+
+    def close(self) -> None:
+        """End the sandbox and every process in it."""
+        self._control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self._process.kill()
+        self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+
+class RemoteSession(Session):
+    """A session with a process that another one started; `alive` until it is closed, dies or is killed."""
+
+    def __init__(self, connection: socket.socket, pid: int):
+        super().__init__()
+        self._connection = connection
+        self._connection.setblocking(False)
+        try:
+            self._pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+        except OSError:  # it is gone already
+            self._pidfd = None
+        self._pid = pid
+        self.alive = True
+        frame = self._receive(time.monotonic() + START)
+        if isinstance(frame, Problem) or frame[0] != b"!":
+            self.close()
+            reason = str(frame) if isinstance(frame, Problem) else frame[1].decode(errors="replace")
+            raise SandboxError(f"the process for a submission did not start: {reason}")
+
+    def _exchange(self, request: bytes, seconds: float | None) -> bytes | Problem:
+        deadline = time.monotonic() + (seconds if seconds is not None else 10.0) + GRACE
+        problem = self._send(b"Q", request, deadline)
+        while problem is None:
+            frame = self._receive(deadline)
+            if isinstance(frame, Problem):
+                problem = frame
+            elif frame[0] == b"R":
+                return frame[1]
+            elif frame[0] == b"C":
+                problem = self._send(b"A", self._answer_callback(frame[1]), deadline)
+            else:
+                problem = Problem("died", "", "its process sent something that makes no sense")
+        self.close()
+        return problem
+
+    def _send(self, letter: bytes, data: bytes, deadline: float) -> Problem | None:
+        view = memoryview(struct.pack(">Q", len(data) + 1) + letter + data)
+        while view:
+            if not self.alive:
+                return Problem("died", "", "its process had ended")
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([], [self._connection], [], left)[1]:
+                return Problem("timed out", "", "it did not finish in time")
+            try:
+                view = view[self._connection.send(view) :]
+            except OSError:
+                return Problem("died", "", "its process ended")
+        return None
+
+    def _receive(self, deadline: float) -> tuple[bytes, bytes] | Problem:
+        data, needed = bytearray(), 8
+        while len(data) < needed:
+            left = deadline - time.monotonic()
+            if not self.alive:
+                return Problem("died", "", "its process had ended")
+            if left <= 0 or not select.select([self._connection], [], [], left)[0]:
+                return Problem("timed out", "", "it did not finish in time")
+            try:
+                part = self._connection.recv(min(needed - len(data), 1 << 20))
+            except BlockingIOError:
+                continue
+            except OSError:
+                part = b""
+            if not part:
+                return Problem("died", "", "its process ended (it called exit, crashed, or ran out of memory)")
+            data += part
+            if len(data) == 8 and needed == 8:
+                (size,) = struct.unpack(">Q", data)
+                if not 1 <= size <= wire.MAX_BYTES + 1:
+                    return Problem("died", "", "its process sent something that makes no sense")
+                needed = 8 + size
+        return bytes(data[8:9]), bytes(data[9:])
+
+    def close(self) -> None:
+        """End the process and everything in it."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._connection.close()
+        with contextlib.suppress(OSError):
+            if self._pidfd is not None:
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                os.close(self._pidfd)
+            else:
+                os.kill(self._pid, signal.SIGKILL)
+
+    def __enter__(self) -> "RemoteSession":
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.close()
+
+
+def _library_paths() -> list[str]:
+    """Directories from which student code may import: those of numpy, matplotlib and their company."""
+    paths = [sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
+    for name in ("numpy", "matplotlib"):
+        spec = importlib.util.find_spec(name)
+        if spec and spec.origin:
+            paths.append(str(Path(spec.origin).parent.parent))
+    return list(dict.fromkeys(os.path.realpath(path) for path in paths))
+
+
+def _system_paths() -> list[str]:
+    """What Python itself needs from the system: shared libraries and a few devices."""
+    paths = [sys.base_prefix, "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/lib", "/lib64", "/etc/ld.so.cache"]
+    paths += [f"/dev/{name}" for name in ("null", "zero", "random", "urandom")]
+    return [path for path in paths if os.path.exists(path)]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of this process's environment, and one thread for linear algebra."""
+    threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    keep = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "SYSTEMROOT") if key in os.environ}
+    return {**keep, **dict.fromkeys(threads, "1"), "MPLBACKEND": "Agg", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
