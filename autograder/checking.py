@@ -261,7 +261,11 @@ def _judge_problem(function: str, problem: Problem, case: SheetCase, sheet: Shee
     if problem.type == "NotImplementedError":
         return NOT_RUN, f"{function} is not written yet" + ("" if own else "; this one needs it"), ""
     outcome = {"timed out": TIMED_OUT}.get(problem.kind, RAISED)
-    return outcome, f"{function} {problem}" if problem.kind == "raised" else f"{function}: {problem}", case.label
+    return (
+        outcome,
+        f"{function} {problem}" if problem.kind == "raised" else f"{function}: {problem}",
+        case.label,
+    )
 
 
 def _check_purity(plays: Plays, sheet: Sheet) -> Finding:
@@ -270,7 +274,9 @@ def _check_purity(plays: Plays, sheet: Sheet) -> Finding:
         for function, position, before, after in played.changed:
             if function not in sheet.grades:
                 continue
-            message = f"{sheet.parameters[function][position]} was changed by {function}{_where_changed(before, after)} ({case.label})"
+            name = sheet.parameters[function][position]
+            where = _where_changed(before, after)
+            message = f"{name} was changed by {function}{where} ({case.label})"
             finding = Finding(label, WRONG, message)
             finding.hint = "The caller still needs it. Make a new array instead of writing into this one."
             for mistake, seen in case.mistakes.items():
@@ -282,7 +288,13 @@ def _check_purity(plays: Plays, sheet: Sheet) -> Finding:
 
 
 def _check_hidden(
-    session: Session, cases: list[SheetCase], sheet: Sheet, seconds: float, right: bool, pure: bool, weight: int
+    session: Session,
+    cases: list[SheetCase],
+    sheet: Sheet,
+    seconds: float,
+    right: bool,
+    pure: bool,
+    weight: int,
 ) -> Finding:
     """All hidden cases, as one line; nothing of their data is shown."""
     label = "hidden cases: the same on inputs that are not in the notebook"
@@ -456,8 +468,12 @@ def _alike(path: str, seen: Mapping, wanted: Mapping, case: SheetCase) -> bool:
         a, b = float(np.real(ours).reshape(())), float(np.real(theirs).reshape(()))
         inside = [expectation.low <= number <= expectation.high for number in (a, b)]
         return all(inside) or (not any(inside) and abs(a - b) <= 1e-3 * max(abs(a), abs(b)))
-    rtol, noise = (expectation.rtol * 10, expectation.noise) if isinstance(expectation, Close) else (1e-6, 0.0)
+    rtol, noise = (
+        (expectation.rtol * 10, expectation.noise) if isinstance(expectation, Close) else (1e-6, 0.0)
+    )
     with np.errstate(all="ignore"):
         scale = max(np.abs(ours).max(initial=0.0), np.abs(theirs).max(initial=0.0))
-        close = (np.abs(ours - theirs) <= rtol * (scale if np.isfinite(scale) else 1.0) + noise) | (ours == theirs)
+        close = (np.abs(ours - theirs) <= rtol * (scale if np.isfinite(scale) else 1.0) + noise) | (
+            ours == theirs
+        )
         return bool(np.all(close | (np.isnan(ours) & np.isnan(theirs))))

@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Iterable
 
-from autograder.feedback import Result, clean
+from .feedback import Result
+from .text import clean
 
 
 def to_csv(results: Iterable[Result]) -> str:

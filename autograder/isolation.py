@@ -33,6 +33,7 @@ SYS_MOUNT_SETATTR, SYS_LANDLOCK_CREATE_RULESET = 442, 444
 SYS_LANDLOCK_ADD_RULE, SYS_LANDLOCK_RESTRICT_SELF = 445, 446
 
 NOBODY = 65534
+SCRATCH = "/scratch"  # not /tmp: a course, and Python itself, may lie below that
 
 
 def _check(result: int, what: str) -> int:
@@ -85,7 +86,11 @@ def enter_own_root(staging: str, visible: Iterable[str], hidden: Iterable[str]) 
     """
     uid, gid = os.getuid(), os.getgid()
     unshare(CLONE_NEWUSER | CLONE_NEWNS)
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {uid} 1"), ("gid_map", f"{NOBODY} {gid} 1")):
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{NOBODY} {uid} 1"),
+        ("gid_map", f"{NOBODY} {gid} 1"),
+    ):
         Path("/proc/self", name).write_text(text)
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     _mount("tmpfs", staging, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=4k,mode=755")
@@ -104,7 +109,7 @@ def enter_own_root(staging: str, visible: Iterable[str], hidden: Iterable[str]) 
     for path in hidden:
         if os.path.isdir(staging + path):
             _mount("tmpfs", staging + path, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k,nr_inodes=1")
-    os.makedirs(staging + "/tmp", exist_ok=True)
+    os.makedirs(staging + SCRATCH, exist_ok=True)
     os.chdir(staging)
     _check(_libc.pivot_root(b".", b"."), "pivot_root")  # old root stacked on the new one, then let go
     _check(_libc.umount2(b".", MNT_DETACH), "umount2")
@@ -121,9 +126,9 @@ def enter_own_namespaces() -> None:
 
 
 def mount_scratch(size: str = "16m") -> None:
-    """Give this process a /tmp of its own, of bounded size, and move there."""
-    _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={size},nr_inodes=1k,mode=700")
-    os.chdir("/tmp")
+    """Give this process a directory for temporary files, of bounded size, and move there."""
+    _mount("tmpfs", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, f"size={size},nr_inodes=1k,mode=700")
+    os.chdir(SCRATCH)
 
 
 def memory_in_use() -> int:
@@ -207,7 +212,7 @@ def restrict_files(visible: Iterable[str]) -> None:
 
 # What numpy code in a single-threaded Python needs, and no more: no new process or thread, no socket, no
 # signal to anyone, no mount, no trace of another process. Name: number on x86-64, number on AArch64.
-_ALLOWED = {
+_ALLOWED: dict[str, tuple[int, int | None]] = {
     "access": (21, None), "arch_prctl": (158, None), "brk": (12, 214), "chdir": (80, 49), "chmod": (90, None),
     "clock_getres": (229, 114), "clock_gettime": (228, 113), "clock_nanosleep": (230, 115), "close": (3, 57),
     "close_range": (436, 436), "creat": (85, None), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
@@ -254,7 +259,8 @@ def filter_system_calls() -> None:
     eperm, enosys = 1, 38
     # struct seccomp_data: nr at 0, arch at 4, args of 8 bytes each from 16.
     program = [(load, 0, 0, 4), (equal, 1, 0, audit_arch), (answer, 0, 0, kill), (load, 0, 0, 0)]
-    for number in sorted(row[column] for row in _ALLOWED.values() if row[column] is not None):
+    numbers = [number for row in _ALLOWED.values() if (number := row[column]) is not None]
+    for number in sorted(numbers):
         program += [(equal, 0, 1, number), (answer, 0, 0, allow)]
     program += [(equal, 0, 1, _CLONE3), (answer, 0, 0, errno | enosys)]
     program += [
@@ -277,6 +283,8 @@ def _without_nested(paths: Iterable[str]) -> list[str]:
     """Sorted paths, without those that lie below another."""
     result: list[str] = []
     for path in sorted({os.path.normpath(path) for path in paths}):
-        if not any(path.startswith(outer.rstrip("/") + "/") and not os.path.islink(outer) for outer in result):
+        if not any(
+            path.startswith(outer.rstrip("/") + "/") and not os.path.islink(outer) for outer in result
+        ):
             result.append(path)
     return result

@@ -10,7 +10,6 @@ import importlib.util
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -81,11 +80,10 @@ class Sandbox:
             "view": str(view),
             "paths": paths,
             "staging": self._staging,
-            "visible": [*_system_paths(), *paths, str(view)],
+            "visible": [*_system_paths(), *paths],
             "hidden": [os.path.join(path, name) for path in paths for name in ("minigrad", "autograder")]
             + [str(path.resolve()) for path in private],
-            "preload": [name for name in PRELOAD if importlib.util.find_spec(name.partition(".")[0])]
-            + ["minigrad"] * (view / "minigrad").is_dir(),
+            "preload": [name for name in PRELOAD if importlib.util.find_spec(name.partition(".")[0])],
             "memory": MEMORY,
             "cpu_seconds": CPU_SECONDS,
         }
@@ -93,7 +91,7 @@ class Sandbox:
         script = Path(__file__).with_name("worker.py")
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", str(script), json.dumps(config)],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=_environment(),
@@ -110,6 +108,7 @@ class Sandbox:
             stderr = self._process.communicate()[1].decode(errors="replace").strip()
             self.close()
             raise SandboxError(stderr.splitlines()[-1] if stderr else "the process did not start")
+        os.rmdir(self._staging)  # nothing is left to see of it on this side
         try:
             self.session().close()  # the walls of a child are its own: see whether they stand
         except SandboxError:
@@ -138,7 +137,8 @@ class Sandbox:
         self._process.wait()
         if self._process.stderr:
             self._process.stderr.close()
-        shutil.rmtree(self._staging, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(self._staging)
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -211,7 +211,9 @@ class RemoteSession(Session):
             except OSError:
                 part = b""
             if not part:
-                return Problem("died", "", "its process ended (it called exit, crashed, or ran out of memory)")
+                return Problem(
+                    "died", "", "its process ended (it called exit, crashed, or ran out of memory)"
+                )
             data += part
             if len(data) == 8 and needed == 8:
                 (size,) = struct.unpack(">Q", data)
@@ -252,7 +254,15 @@ def _library_paths() -> list[str]:
 
 def _system_paths() -> list[str]:
     """What Python itself needs from the system: shared libraries and a few devices."""
-    paths = [sys.base_prefix, "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/lib", "/lib64", "/etc/ld.so.cache"]
+    paths = [
+        sys.base_prefix,
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/share/zoneinfo",
+        "/lib",
+        "/lib64",
+        "/etc/ld.so.cache",
+    ]
     paths += [f"/dev/{name}" for name in ("null", "zero", "random", "urandom")]
     return [path for path in paths if os.path.exists(path)]
 
@@ -261,4 +271,11 @@ def _environment() -> dict[str, str]:
     """Nothing of this process's environment, and one thread for linear algebra."""
     threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     keep = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "SYSTEMROOT") if key in os.environ}
-    return {**keep, **dict.fromkeys(threads, "1"), "MPLBACKEND": "Agg", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
+    return {
+        **keep,
+        **dict.fromkeys(threads, "1"),
+        "MPLBACKEND": "Agg",
+        "TMPDIR": "/scratch",
+        "HOME": "/scratch",
+        "LC_ALL": "C.UTF-8",
+    }

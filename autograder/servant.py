@@ -11,8 +11,9 @@ Requests, as dicts in the format of `wire`:
 ``{"op": "run", "source", "cell", "seconds"}``
     Execute a cell.
 ``{"op": "call", "name", "args", "kwargs", "inout", "keep", "seconds"}``
-    Call a function, given by its name or its handle. `inout` lists the positional arguments that a callback may see being perturbed; `keep`
-    lists the outputs that stay here, as handles (a cache: nobody looks inside, so it may be anything).
+    Call a function, given by its name or its handle. `inout` lists the positional arguments that a
+    callback may see being perturbed; `keep` the outputs that stay here, as handles (a cache: nobody looks
+    inside, so it may be anything).
 ``{"op": "get", "name"}``
     Fetch a value.
 ``{"op": "forget"}``
@@ -39,10 +40,10 @@ MAX_MESSAGE = 500  # characters of an exception's text that are worth reading
 EXCEPTIONS = {
     name: getattr(builtins, name)
     for name in (
-        "ArithmeticError AssertionError AttributeError EOFError FloatingPointError ImportError IndexError"
-        " KeyError LookupError MemoryError NameError NotImplementedError OSError OverflowError PermissionError"
-        " RecursionError RuntimeError StopIteration SyntaxError SystemExit TypeError UnboundLocalError"
-        " UnicodeError ValueError ZeroDivisionError"
+        "ArithmeticError AssertionError AttributeError EOFError FloatingPointError ImportError IndexError KeyError"
+        " LookupError MemoryError NameError NotImplementedError OSError OverflowError PermissionError RecursionError"
+        " RuntimeError StopIteration SyntaxError SystemExit TypeError UnboundLocalError UnicodeError ValueError"
+        " ZeroDivisionError"
     ).split()
 }
 
@@ -165,9 +166,8 @@ class Servant:
         """What happened in student code, and on which of its lines."""
         if isinstance(error, TimeUp):
             return _error("TimeoutError", "it did not finish in time", kind="timed out")
-        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            if "get_ipython" in self.namespace and self.sources == {}:
-                raise error  # in a student's own kernel, the person pressed stop
+        if isinstance(error, KeyboardInterrupt) and not self.sources:
+            raise error  # no cell was run through this servant: a student's own kernel, where a person pressed stop
         try:
             text = str(error)
         except BaseException:

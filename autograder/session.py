@@ -99,7 +99,14 @@ class Session:
         seconds : float, optional
             Time that the call may take.
         """
-        request = {"op": "call", "name": name, "args": args, "kwargs": kwargs or {}, "inout": inout, "keep": keep}
+        request = {
+            "op": "call",
+            "name": name,
+            "args": args,
+            "kwargs": kwargs or {},
+            "inout": inout,
+            "keep": keep,
+        }
         if not self._originals:
             self._callback_count = 0
         self._originals.append(tuple((i, args[i]) for i in inout))
@@ -123,7 +130,9 @@ class Session:
             return _reply(wire.decode(answer, self._lookup))
         except (wire.WireError, KeyError, TypeError, AttributeError, ValueError) as error:
             # ValueError: dataclass fields of a wrong kind; a well-behaved worker sends none of these.
-            return Reply(problem=Problem("raised", "ValueError", f"an answer that makes no sense: {error}"[:300]))
+            return Reply(
+                problem=Problem("raised", "ValueError", f"an answer that makes no sense: {error}"[:300])
+            )
 
     def _exchange(self, request: bytes, seconds: float | None) -> bytes | Problem:
         raise NotImplementedError
@@ -134,7 +143,9 @@ class Session:
         if isinstance(value, Handle):
             return value.number
         if not callable(value):
-            raise wire.WireError(f"a value of type {type(value).__name__} cannot be given to a student's function")
+            raise wire.WireError(
+                f"a value of type {type(value).__name__} cannot be given to a student's function"
+            )
         self._callbacks.append(value)
         return len(self._callbacks) - 1
 

@@ -275,7 +275,9 @@ def compile_sheet(exercise: Exercise, visible_seed: int, hidden_seed: int | None
     )
 
 
-def play(session: Session, steps: Iterable[Call | Fetch], *, keep: Iterable[str] = (), seconds: float | None = None) -> Played:
+def play(
+    session: Session, steps: Iterable[Call | Fetch], *, keep: Iterable[str] = (), seconds: float | None = None
+) -> Played:
     """Run a case's program on the functions of a session.
 
     Parameters
@@ -292,16 +294,18 @@ def play(session: Session, steps: Iterable[Call | Fetch], *, keep: Iterable[str]
     played = Played()
     for step in steps:
         if isinstance(step, Fetch):
-            reply, names = session.get(step.name), (step.name,)
+            reply, names = session.get(step.name), outputs([step])
         else:
             arguments = [_argument(value, played.values) for value in step.args]
             counters = [probe for probe in arguments if isinstance(probe, probes.Counted)]
             for probe in counters:
                 probe.arguments = arguments
             kept = tuple(i for i, name in enumerate(step.out) if name in keep)
-            reply = session.call(step.function, tuple(arguments), inout=step.inout, keep=kept, seconds=seconds)
-            names = step.out
-            if counters:
+            reply = session.call(
+                step.function, tuple(arguments), inout=step.inout, keep=kept, seconds=seconds
+            )
+            names = outputs([step])
+            if counters and reply.problem is None:
                 played.values["calls"] = float(sum(probe.count for probe in counters))
             for position, after in reply.after.items():
                 before = arguments[position]
@@ -398,7 +402,7 @@ def _argument(value: Any, values: Mapping[str, Any]) -> Any:
     return wire.decode(wire.encode(value))
 
 
-def _unpack(value: Any, names: tuple[str, ...], into: dict[str, Any]) -> Problem | None:
+def _unpack(value: Any, names: list[str], into: dict[str, Any]) -> Problem | None:
     if len(names) == 1:
         into[names[0]] = value
         return None
@@ -415,18 +419,24 @@ def _unpack(value: Any, names: tuple[str, ...], into: dict[str, Any]) -> Problem
 def _same_but_for_rounding(before: Any, after: Any) -> bool:
     """Whether an array that was perturbed in place came back, but for the last bits of ``x + h - h``."""
     if isinstance(before, dict):
-        return isinstance(after, dict) and before.keys() == after.keys() and all(
-            _same_but_for_rounding(before[key], after[key]) for key in before
+        return (
+            isinstance(after, dict)
+            and before.keys() == after.keys()
+            and all(_same_but_for_rounding(before[key], after[key]) for key in before)
         )
     if not isinstance(after, np.ndarray) or before.shape != after.shape:
         return False
-    return bool(np.all(np.abs(after - before) <= 16 * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(before))))
+    return bool(
+        np.all(np.abs(after - before) <= 16 * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(before)))
+    )
 
 
 def _as_float32(step: Call | Fetch) -> Call | Fetch:
     if isinstance(step, Fetch):
         return step
-    cast = [a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype == np.float64 else a for a in step.args]
+    cast = [
+        a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype == np.float64 else a for a in step.args
+    ]
     return dataclasses.replace(step, args=tuple(cast))
 
 

@@ -77,7 +77,9 @@ def expand(notebook: NotebookNode, where: str = "the notebook") -> NotebookNode:
         seen.add(cell_id)
         make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}[old.cell_type]
         cells.append(make(old.source, metadata=metadata, id=cell_id))
-    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": _KERNEL, "language_info": {"name": "python"}})
+    return nbformat.v4.new_notebook(
+        cells=cells, metadata={"kernelspec": _KERNEL, "language_info": {"name": "python"}}
+    )
 
 
 def dumps(notebook: NotebookNode) -> str:
@@ -145,12 +147,20 @@ def _check_metadata(name: str, where: str) -> dict:
     except KeyError as error:
         raise ValueError(f"{where}: {error.args[0]}") from None
     fields = {"grade": True, "grade_id": f"check_{name}", "locked": True, "points": points, "solution": False}
-    return {"tags": ["check"], "nbgrader": {"schema_version": 3, "task": False, "cell_type": "code", **fields}}
+    return {
+        "tags": ["check"],
+        "nbgrader": {"schema_version": 3, "task": False, "cell_type": "code", **fields},
+    }
 
 
 def _solution_metadata(name: str, cell_type: str) -> dict:
     fields = {"grade": False, "grade_id": name, "locked": False, "solution": True}
-    return {"tags": ["solution"], "nbgrader": {"schema_version": 3, "task": False, "cell_type": cell_type, **fields}}
+    if cell_type == "markdown":  # nbgrader wants a written answer to be graded; nobody has to, for 0 points
+        fields |= {"grade": True, "points": 0}
+    return {
+        "tags": ["solution"],
+        "nbgrader": {"schema_version": 3, "task": False, "cell_type": cell_type, **fields},
+    }
 
 
 def _short_metadata(cell: NotebookNode) -> dict:

@@ -1,4 +1,4 @@
-"""Stand-ins for what a notebook imports but a grader has no use for: widgets, displays, and the grader itself.
+"""Stand-ins for what a notebook imports but a grader has no use for: widgets, displays, the grader itself.
 
 Student code that imports `autograder` in the sandbox gets an object that accepts everything and means
 nothing. Each attribute, call and item of a `Nothing` is a `Nothing`.
@@ -11,8 +11,7 @@ import types
 from typing import Any
 
 NAMES = (
-    "autograder autograder.checking IPython IPython.display IPython.core IPython.core.display ipywidgets"
-    " google.colab"
+    "autograder autograder.checking IPython IPython.display IPython.core IPython.core.display ipywidgets google.colab"
 ).split()
 
 
@@ -25,6 +24,7 @@ class Nothing:
         return Nothing()
 
     def __call__(self, *args: Any, **kwargs: Any) -> "Nothing":
+        """Another nothing."""
         return Nothing()
 
     def __getitem__(self, key: Any) -> "Nothing":
@@ -51,7 +51,9 @@ class Nothing:
 
 
 class _Module(types.ModuleType):
-    __path__: list[str] = []
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.__path__: list[str] = []  # a package, so that what lies below can be imported
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
@@ -78,6 +80,9 @@ class _Shell:
         return Nothing()
 
 
+SHELL = _Shell()
+
+
 def install() -> None:
     """Put the stand-ins where `import` and notebooks look for them."""
     for name in NAMES:
@@ -87,8 +92,7 @@ def install() -> None:
         if parent:
             with contextlib.suppress(KeyError):
                 setattr(sys.modules[parent], child, module)
-    shell = _Shell()
-    sys.modules["IPython"].get_ipython = lambda: shell  # type: ignore[attr-defined]
+    sys.modules["IPython"].get_ipython = lambda: SHELL  # type: ignore[attr-defined]
     sys.modules["IPython"].version_info = (9, 0, 0)  # type: ignore[attr-defined]  # matplotlib asks
-    builtins.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    builtins.get_ipython = lambda: SHELL  # type: ignore[attr-defined]
     builtins.display = Nothing()  # type: ignore[attr-defined]

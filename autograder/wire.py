@@ -19,9 +19,8 @@ import numpy as np
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 40
 MAX_NODES = 200_000
-_ARRAY_KINDS = {
-    np.dtype(name).str
-    for name in "bool i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16".split()  # fixed sizes on every platform
+_ARRAY_KINDS = {  # of a fixed size on every platform
+    np.dtype(name).str for name in "bool i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16".split()
 }
 _BIT_GENERATORS = {"PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"}
 
@@ -89,7 +88,15 @@ def decode(data: bytes, lookup: Lookup | None = None) -> Any:
         return _Reader(blob, lookup).value(tree, 0)
     except WireError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError, struct.error) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        RecursionError,
+        OverflowError,
+        struct.error,
+    ) as error:
         raise WireError(f"not a message: {type(error).__name__}: {error}"[:300]) from None
 
 
@@ -140,7 +147,10 @@ class _Writer:
 
     def array(self, value: Any) -> Any:
         array = np.asarray(value)
-        if array.dtype in (np.longdouble, np.clongdouble):  # no fixed size, and more digits than any check needs
+        if array.dtype in (
+            np.longdouble,
+            np.clongdouble,
+        ):  # no fixed size, and more digits than any check needs
             array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         if array.dtype.str not in _ARRAY_KINDS:

@@ -15,6 +15,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import struct
@@ -67,6 +68,8 @@ def _load(config: dict) -> tuple:
     sys.path.insert(0, config["view"])
     for name in config["preload"]:
         importlib.import_module(name)
+    for module in pkgutil.walk_packages([config["view"]]):  # all of it: its files are out of reach later
+        importlib.import_module(module.name)
     stubs.install()
     return servant, isolation
 
@@ -78,7 +81,9 @@ def _silence() -> None:
         os.dup2(null, stream)
 
 
-def _child(descriptor: int, config: dict, servant: types.ModuleType, isolation: types.ModuleType | None) -> None:
+def _child(
+    descriptor: int, config: dict, servant: types.ModuleType, isolation: types.ModuleType | None
+) -> None:
     """Become the process that serves one submission."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if isolation is not None:
@@ -97,6 +102,8 @@ def _child(descriptor: int, config: dict, servant: types.ModuleType, isolation: 
 
 def _wall_in(connection: socket.socket, config: dict, isolation: types.ModuleType | None) -> bool:
     """Give up every right; False in the process that only waits for the one that serves."""
+    if isolation is None:
+        return True
     if config["level"] == "namespaces":
         isolation.enter_own_namespaces()
         pid = os.fork()  # a process namespace begins with the next child
@@ -106,12 +113,11 @@ def _wall_in(connection: socket.socket, config: dict, isolation: types.ModuleTyp
             return False
         isolation.die_with_parent()
         isolation.mount_scratch()
-    if isolation is not None:
-        isolation.drop_privileges()
-        if config["level"] == "landlock":
-            isolation.restrict_files(config["visible"])
-        isolation.limit_resources(config["memory"], config["cpu_seconds"])
-        isolation.filter_system_calls()
+    isolation.drop_privileges()
+    if config["level"] == "landlock":
+        isolation.restrict_files(config["visible"])
+    isolation.limit_resources(config["memory"], config["cpu_seconds"])
+    isolation.filter_system_calls()
     return True
 
 

@@ -15,6 +15,37 @@ from ..sheet import Exercise, Sheet, compile_sheet
 VISIBLE_SEED = 2016  # the year of the post that the course is about
 SHEETS = Path(__file__).with_name("sheets")
 
+# Which assignment asks for which function of the library: there, and before, students get a stub of it.
+# A table, not a list drawn from the exercises, because an assignment is graded before the later ones have
+# any, and because a second implementation belongs to the exercise that it would give away. A function of the
+# library stands here or in UNGRADED; the tests see to that.
+GRADED_IN: dict[str, str] = {
+    "minigrad.gradcheck.numerical_gradient": "01_gradient_checking",
+    "minigrad.gradcheck.numerical_gradient_array": "01_gradient_checking",
+    "minigrad.gradcheck.relative_error": "01_gradient_checking",
+    "minigrad.gradcheck.gradient_check": "01_gradient_checking",
+    "minigrad.gradcheck.eval_numerical_gradient": "01_gradient_checking",
+    "minigrad.gradcheck.eval_numerical_gradient_array": "01_gradient_checking",
+    "minigrad.gradcheck.grad_check_sparse": "01_gradient_checking",
+    "minigrad.gradcheck.rel_error": "01_gradient_checking",
+    "minigrad.layers.affine.affine_forward": "01_gradient_checking",
+    "minigrad.layers.affine.affine_backward": "01_gradient_checking",
+    "minigrad.layers.activations.relu_forward": "03_dying_relu",
+    "minigrad.layers.activations.relu_backward": "03_dying_relu",
+}
+# Those of them that no exercise asks for, and what each would give away.
+SECOND_IMPLEMENTATIONS: dict[str, str] = {
+    "minigrad.gradcheck.numerical_gradient_array": "numerical_gradient",
+    "minigrad.gradcheck.eval_numerical_gradient": "numerical_gradient",
+    "minigrad.gradcheck.eval_numerical_gradient_array": "numerical_gradient",
+    "minigrad.gradcheck.grad_check_sparse": "gradient_check",
+    "minigrad.gradcheck.rel_error": "relative_error",
+}
+# Functions that always work, and why they may.
+UNGRADED: dict[str, str] = {
+    "minigrad.gradcheck.describe_difference": "checks word their verdicts with it, in the student's kernel",
+}
+
 
 @functools.cache
 def assignments() -> dict[str, dict[str, Exercise]]:

@@ -1,0 +1,160 @@
+"""What a student is handed: one archive that needs nothing of the repository.
+
+It holds the released notebook, the student view of `minigrad`, and as much of `autograder` as a check in a
+notebook needs: no exercise modules, but the visible sheets that they compile to.
+"""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+from .exercises import assignments, visible_sheet
+from .source import write_atomically
+from .view import assignment_number, view_files
+
+# The part of this package that a student's machine needs, for `check(...)` and for the command `minigrad`.
+STUDENT_FILES = (
+    "__init__.py",
+    "asserts.py",
+    "checking.py",
+    "exercises/__init__.py",
+    "grading.py",
+    "notebook.py",
+    "probes.py",
+    "servant.py",
+    "session.py",
+    "sheet.py",
+    "student.py",
+    "stubs.py",
+    "text.py",
+    "wire.py",
+)
+# As in setup.cfg: what the library needs, and the extra "student".
+REQUIRES = (
+    "numpy>=2.0",
+    "ipywidgets>=8",
+    "jupyterlab>=4",
+    "matplotlib>=3.8",
+    "nbformat>=5.10",
+    "rich>=13",
+    "typer>=0.12",
+)
+# nbgrader's delimiters: a notebook that has one was not released.
+SECRETS = ("BEGIN SOLUTION", "BEGIN HIDDEN TESTS", "BEGIN MARK SCHEME")
+TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can hold
+
+
+def build_bundle(course_root: Path, assignment: str, destination: Path) -> Path:
+    """Pack an assignment for handing out.
+
+    Parameters
+    ----------
+    course_root : Path
+        Holds ``assignments/NN_name/NN_name.ipynb``, as released.
+    assignment : str
+        ``"01_gradient_checking"``.
+    destination : Path
+        The directory to write to; made where it is missing.
+
+    Returns
+    -------
+    archive : Path
+        ``destination/NN_name.zip``. The same contents give the same bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the assignment was not released.
+    ValueError
+        If the notebook holds a solution or a hidden test.
+    """
+    files = bundle_files(course_root, assignment)
+    archive = destination / f"{assignment}.zip"
+    write_atomically(archive, _zip(assignment, files))
+    return archive
+
+
+def bundle_files(course_root: Path, assignment: str) -> dict[str, bytes]:
+    """The files of a bundle, by path below its top folder."""
+    view = view_files(assignment)
+    ours = Path(__file__).parent
+    return {
+        f"{assignment}.ipynb": _notebook(course_root, assignment),
+        "README.md": _readme(assignment).encode(),
+        "pyproject.toml": _pyproject(view).encode(),
+        **view,
+        **{f"autograder/{name}": (ours / name).read_bytes() for name in STUDENT_FILES},
+        **{f"autograder/exercises/sheets/{name}.sheet": data for name, data in _sheets(assignment).items()},
+    }
+
+
+def _notebook(course_root: Path, assignment: str) -> bytes:
+    path = course_root / "assignments" / assignment / f"{assignment}.ipynb"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there: release {assignment} first")
+    content = path.read_bytes()
+    for secret in SECRETS:
+        if secret.encode() in content:
+            raise ValueError(f"{path} holds {secret!r}: it is not a released notebook")
+    return content
+
+
+def _sheets(assignment: str) -> dict[str, bytes]:
+    """The visible sheets of the assignment and of those before it, by exercise."""
+    number = assignment_number(assignment)
+    groups = [group for name, group in assignments().items() if assignment_number(name) <= number]
+    return {name: visible_sheet(name).to_bytes() for group in groups for name in group}
+
+
+def _readme(assignment: str) -> str:
+    return f"""# {assignment}
+
+You need Python 3.11 or later. In this folder:
+
+    python -m venv .venv
+    source .venv/bin/activate        (Windows: .venv\\Scripts\\activate)
+    pip install .
+    jupyter lab {assignment}.ipynb
+
+Write where a cell says `YOUR CODE HERE`, and run the `check(...)` cell below it as often as you like.
+`minigrad check {assignment}.ipynb` checks the whole notebook at once.
+
+What you hand in is the notebook, `{assignment}.ipynb`.
+"""
+
+
+def _pyproject(view: dict[str, bytes]) -> str:
+    data = sorted(name.partition("/")[2] for name in view if not name.endswith(".py"))
+    return f"""[build-system]
+requires = ["setuptools>=61"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "minigrad"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = {json.dumps(REQUIRES, indent=4)}
+
+[project.scripts]
+minigrad = "autograder.student:app"
+
+[tool.setuptools.packages.find]
+include = ["minigrad*", "autograder*"]
+namespaces = false
+
+[tool.setuptools.package-data]
+minigrad = {json.dumps(data)}
+"autograder.exercises" = ["sheets/*.sheet"]
+"""
+
+
+def _zip(folder: str, files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(f"{folder}/{name}", TIMESTAMP)
+            entry.create_system = 3  # Unix, wherever this runs, for the permissions that follow
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

@@ -1,0 +1,316 @@
+"""The command `minigrad`: what an instructor does with a course, and the student's commands with it."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from .student import app, console, fail, print_result
+from .text import clean
+
+Row = dict[str, Any]
+
+CourseOption = Annotated[
+    Path | None,
+    typer.Option("--course", help="The course directory; the one you are in without it.", metavar="DIR"),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="An assignment, for example 01_gradient_checking.")]
+
+
+@app.command()
+def release(name: Name, course: CourseOption = None) -> None:
+    """Make the notebook that students get, without solutions, and enter the assignment in the gradebook."""
+    with _course(course) as (here, flow):
+        console.print(Text(f"released: {flow.release(here, here.require(name))}"))
+
+
+@app.command()
+def bundle(
+    name: Name,
+    course: CourseOption = None,
+    output: Annotated[Path, typer.Option("--output", help="Where to put the archive.", metavar="DIR")] = Path(
+        "bundles"
+    ),
+) -> None:
+    """Pack an assignment for handing out: the notebook, its checks, and no answer."""
+    from .bundle import build_bundle
+
+    with _course(course) as (here, _):
+        console.print(Text(f"packed: {build_bundle(here.root, here.require(name), output)}"))
+
+
+@app.command()
+def grade(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Assignments; all without it.")
+    ] = None,
+    submissions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR_OR_ZIP", help="Submissions as STUDENT/NAME/NAME.ipynb; submitted/ without it."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time.")] = os.cpu_count() or 1,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the results there; - for the terminal."),
+    ] = None,
+    again: Annotated[bool, typer.Option(help="Grade also what has not changed since it was graded.")] = False,
+    trust_students: Annotated[
+        bool, typer.Option("--trust-students", help="Run student code with no isolation at all.")
+    ] = False,
+    isolation: Annotated[
+        str | None, typer.Option(help="namespaces or landlock; the stronger that works here without it.")
+    ] = None,
+    course: CourseOption = None,
+) -> None:
+    """Grade submissions: each is a row, whatever is in it. What was graded is kept when you stop this."""
+    if isolation not in (None, "namespaces", "landlock"):
+        raise fail(f"--isolation {isolation}: choose namespaces or landlock")
+    rows: list[Row] = []
+    with _course(course) as (here, flow), _submissions(submissions) as folder:
+        level = "none" if trust_students else isolation or _strongest()
+        with _progress(json_file) as (started, finished):
+
+            def keep(row: Row) -> None:
+                rows.append(row)
+                finished(row)
+
+            try:
+                flow.grade(
+                    here,
+                    names or [],
+                    folder=folder,
+                    jobs=jobs,
+                    level=level,
+                    again=again,
+                    started=started,
+                    finished=keep,
+                )
+            except KeyboardInterrupt:
+                raise fail(
+                    f"stopped: {len(rows)} results are kept; the same command goes on from there"
+                ) from None
+            finally:
+                rows.sort(key=lambda row: (row["assignment"], row["student"]))
+                _write_json(json_file, level, rows)
+    if str(json_file) != "-":
+        _print_table(rows)
+        console.print(Text(f"isolation: {level}", style="dim"))
+
+
+@app.command()
+def explain(
+    student: Annotated[str, typer.Argument(metavar="STUDENT")], name: Name, course: CourseOption = None
+) -> None:
+    """Show the verdict on one submission: every check and what was seen."""
+    with _course(course) as (here, flow):
+        rows = {row["student"]: row for row in flow.stored_rows(here, here.require(name))}
+        if student not in rows:
+            raise fail(f"no graded submission of {name} by {student!r}; there are: {', '.join(rows)}")
+        print_result(rows[student])
+
+
+@app.command()
+def report(name: Name, course: CourseOption = None) -> None:
+    """Write the class report: distribution, hardest checks, most frequent mistakes."""
+    from .feedback import class_report
+    from .source import write_atomically
+
+    with _course(course) as (here, flow):
+        rows = flow.stored_rows(here, here.require(name))
+        path = here.root / "reports" / f"{name}.html"
+        write_atomically(path, class_report(rows, name))
+        console.print(Text(f"report on {len(rows)} submissions: {path}"))
+
+
+@app.command()
+def feedback(name: Name, course: CourseOption = None) -> None:
+    """Write a page for each student, in feedback/."""
+    from .feedback import write_feedback
+
+    with _course(course) as (here, flow):
+        paths = write_feedback(flow.stored_rows(here, here.require(name)), here.root / "feedback")
+        console.print(Text(f"{len(paths)} pages in {here.root / 'feedback'}"))
+
+
+@app.command()
+def export(
+    name: Name,
+    format: Annotated[str, typer.Option(help="csv.")] = "csv",
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="The terminal without it.")
+    ] = None,
+    course: CourseOption = None,
+) -> None:
+    """Write the scores of a class as a table."""
+    from .exports import to_csv
+    from .source import write_atomically
+
+    if format != "csv":
+        raise fail(f"--format {format}: there is only csv")
+    with _course(course) as (here, flow):
+        table = to_csv(flow.stored_rows(here, here.require(name)))
+        if output is None:
+            sys.stdout.write(table)
+        else:
+            write_atomically(output, table)
+            console.print(Text(f"written: {output}"))
+
+
+@app.command()
+def solutions(name: Name, course: CourseOption = None) -> None:
+    """Publish a solution: run, without hidden tests and marks, as a notebook and as HTML in published/."""
+    with _course(course) as (here, flow):
+        console.print(Text(f"published: {flow.solutions(here, here.require(name))}"))
+
+
+@app.command()
+def sync(
+    name: Name,
+    prefer: Annotated[
+        str | None,
+        typer.Option("--from", metavar="py|ipynb", help="Which of the two is right; the newer without it."),
+    ] = None,
+    course: CourseOption = None,
+) -> None:
+    """Make the text of an assignment and its notebook say the same."""
+    from . import source
+
+    if prefer not in (None, "py", "ipynb"):
+        raise fail(f"--from {prefer}: choose py or ipynb")
+    with _course(course) as (here, _):
+        folder = here.root / "solutions" / name
+        if not folder.is_dir():
+            here.require(name)
+        console.print(Text(source.sync(folder / f"{name}.py", prefer)))
+
+
+@app.command()
+def doctor(
+    course: CourseOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """See whether this machine can grade, and whether the course is in order."""
+    from .doctor import examine
+
+    findings = examine(course)
+    if as_json:
+        print(json.dumps([vars(finding) for finding in findings], indent=1))
+    else:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for finding in findings:
+            sign = Text("ok", style="green") if finding.ok else Text("look", style="bold red")
+            table.add_row(sign, finding.what, Text(clean(finding.seen)))
+        console.print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _course(start: Path | None) -> Iterator[tuple[Any, Any]]:
+    """The course, and what can be done with it; what is wrong with it is said in a line."""
+    from .course import Course, CourseError
+    from .sandbox import SandboxError
+
+    try:
+        from . import flow
+
+        yield Course.find(start), flow
+    except (CourseError, SandboxError) as error:
+        raise fail(str(error)) from None
+    except ValueError as error:  # a name or a source that cannot be used: the message is for people
+        raise fail(str(error)) from None
+
+
+@contextmanager
+def _submissions(path: Path | None) -> Iterator[Path | None]:
+    from .course import unpacked
+
+    if path is None:
+        yield None
+    elif path.is_file():
+        with unpacked(path) as folder:
+            yield folder
+    elif path.is_dir():
+        yield path
+    else:
+        raise fail(f"--submissions {path}: there is no such directory or archive")
+
+
+def _strongest() -> str:
+    """The isolation level that works here: found out once, said, and stored with each grade."""
+    import tempfile
+
+    from .sandbox import Sandbox
+
+    with tempfile.TemporaryDirectory(prefix="minigrad-") as empty, Sandbox(Path(empty)) as sandbox:
+        return sandbox.level
+
+
+@contextmanager
+def _progress(json_file: Path | None) -> Iterator[tuple[Callable, Callable]]:
+    """A bar while a person watches."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=str(json_file) == "-") as bar:
+        task = bar.add_task("grading", total=None)
+        yield lambda total: bar.update(task, total=total), lambda row: bar.advance(task)
+
+
+def _write_json(path: Path | None, level: str, rows: list[Row]) -> None:
+    from .source import write_atomically
+
+    if path is None:
+        return
+    text = json.dumps({"isolation": level, "submissions": rows}, indent=1) + "\n"
+    if str(path) == "-":
+        print(text, end="")
+        return
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise fail(f"--json {path}: {error.strerror}") from None
+
+
+def _print_table(rows: list[Row]) -> None:
+    several = len({row["assignment"] for row in rows}) > 1
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in [
+        "student",
+        *(["assignment"] if several else []),
+        "status",
+        "score",
+        "seconds",
+        "most telling",
+    ]:
+        table.add_column(title, justify="right" if title in ("score", "seconds") else "left")
+    for row in rows:
+        cells = [Text(clean(row["student"], 40)), *([Text(row["assignment"])] if several else [])]
+        status = Text(row["status"], style="" if row["status"] == "graded" else "bold red")
+        score = Text(f"{row['score']:g} / {row['max_score']:g}")
+        table.add_row(*cells, status, score, f"{row['seconds']:.2f}", Text(clean(_telling(row), 90)))
+    console.print(table)
+
+
+def _telling(row: Row) -> str:
+    """What an instructor would want to know first: the note, or the first thing that went wrong."""
+    if row["status"] == "problem":
+        return row["notes"][0] if row["notes"] else ""
+    for exercise in row["exercises"]:
+        for finding in exercise["findings"]:
+            if finding["outcome"] not in ("passed", "not run"):
+                what = finding["misconception"] or finding["message"]
+                return f"{exercise['grade_id'].removeprefix('check_')}: {what}"
+    return row["notes"][0] if row["notes"] else ""
+
+
+if __name__ == "__main__":
+    app()

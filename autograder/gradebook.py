@@ -1,0 +1,100 @@
+"""Grades in nbgrader's own database, so that its tools and its Formgrader see them."""
+
+from pathlib import Path
+from typing import Any
+
+from nbgrader.api import Gradebook, MissingEntry
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
+
+from .course import Course, CourseError, instructor_path
+
+COURSE_ID = "minigrad"
+
+
+class Writer:
+    """The one writer of a course's gradebook.
+
+    Raises
+    ------
+    CourseError
+        If the database cannot be opened or written; nothing was changed then.
+    """
+
+    def __init__(self, course: Course):
+        instructor_path()
+        self.path = course.gradebook
+        try:
+            self.book = Gradebook(f"sqlite:///{self.path}", COURSE_ID)
+            self.book.db.execute(text("PRAGMA busy_timeout = 10000"))
+            self.book.db.commit()
+            self.book.db.execute(text("BEGIN IMMEDIATE"))  # find out now, not after an hour of grading
+            self.book.db.rollback()
+        except (DatabaseError, OSError) as error:
+            raise self._refused(error) from None
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.book.close()
+
+    def knows(self, assignment: str, grade_ids: list[str], points: list[float]) -> bool:
+        """Whether the assignment was released with these graded cells, at these points."""
+        try:
+            cells = self.book.find_notebook(assignment, assignment).grade_cells
+        except MissingEntry:
+            return False
+        known = {cell.name: cell.max_score for cell in cells if cell.cell_type == "code"}
+        return known == dict(zip(grade_ids, points, strict=True))
+
+    def record(self, row: dict[str, Any], timestamp: str | None = None) -> None:
+        """Store the scores of one submission; a grade or comment given by hand stays.
+
+        Parameters
+        ----------
+        row : dict
+            A result, as `grading.Result.as_row` gives it.
+        timestamp : str, optional
+            When it was handed in.
+        """
+        student, assignment = row["student"], row["assignment"]
+        try:
+            self.book.update_or_create_student(student)
+            fields = {} if timestamp is None else {"timestamp": timestamp}
+            with self.book.db.no_autoflush:
+                submission = self.book.update_or_create_submission(assignment, student, **fields)
+            scores = {exercise["grade_id"]: exercise["score"] for exercise in row["exercises"]}
+            for notebook in submission.notebooks:
+                for grade in notebook.grades:
+                    if grade.name in scores:
+                        grade.auto_score = scores[grade.name]
+                        grade.needs_manual_grade = grade.manual_score is not None
+                    elif not grade.max_score or row["status"] != "graded":
+                        grade.auto_score, grade.needs_manual_grade = 0.0, False
+                    else:  # a written answer that somebody has to read
+                        grade.needs_manual_grade = grade.manual_score is None
+            self.book.db.commit()
+        except (DatabaseError, OSError) as error:
+            self.book.db.rollback()
+            raise self._refused(error) from None
+
+    def _refused(self, error: Exception) -> CourseError:
+        reason = str(getattr(error, "orig", error))
+        return CourseError(
+            f"the gradebook {self.path} cannot be written: {reason}. Grades stored before are still there; "
+            "when that is mended, run the same command again to continue."
+        )
+
+
+def timestamp(submission: Path) -> str | None:
+    """When a submission was handed in, as nbgrader's ``timestamp.txt`` beside it says; None if it does not."""
+    from nbgrader.utils import parse_utc
+
+    path = submission.with_name("timestamp.txt")
+    try:
+        words = path.read_text(encoding="utf-8")[:100].strip()
+        parse_utc(words)
+    except (OSError, ValueError, OverflowError):
+        return None
+    return words or None

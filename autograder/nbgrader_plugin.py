@@ -1,0 +1,145 @@
+"""What this course changes in nbgrader: how submissions are read, repaired, run, and shown.
+
+A course's ``nbgrader_config.py`` is two lines: ``from autograder.nbgrader_plugin import configure`` and
+``configure(get_config())``. After that ``nbgrader generate_assignment``, ``autograde``, ``generate_feedback``,
+``generate_solution``, ``export`` and Formgrader work as usual, and ``autograde`` runs student code behind
+the same boundary as ``minigrad grade``.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbformat import NotebookNode
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearMarkScheme,
+    ClearOutput,
+    Execute,
+    GetGrades,
+    IncludeHeaderFooter,
+    LockCells,
+    NbGraderPreprocessor,
+    SaveAutoGrades,
+)
+
+from . import batch, grading, notebook
+from .course import Course
+
+KEY = "minigrad"  # in the metadata of a graded notebook: the result, as a row
+
+
+def configure(config: Any) -> None:
+    """Set up nbgrader for a course that lies in the current directory.
+
+    Parameters
+    ----------
+    config : traitlets.config.Config
+        What ``get_config()`` gives in a configuration file.
+    """
+    course = config.CourseDirectory
+    course.course_id = "minigrad"
+    course.source_directory = "solutions"
+    course.release_directory = "assignments"
+    course.solution_directory = "published"
+    # The text from which a notebook is generated holds the solutions: it must not travel with the release.
+    course.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "[0-9][0-9]_*.py"]
+    config.Autograde.exporter_class = f"{__name__}.SubmissionExporter"
+    config.Autograde.sanitize_preprocessors = [RepairSubmission]
+    config.Autograde.autograde_preprocessors = [
+        GradeBehindBoundary,
+        SaveScores,
+        AssignLatePenalties,
+        CheckCellMetadata,
+    ]
+    config.GenerateFeedback.preprocessors = [StripHidden, GetGrades, CSSHTMLHeaderPreprocessor]
+    config.GenerateSolution.preprocessors = [
+        IncludeHeaderFooter,
+        LockCells,
+        ClearOutput,
+        ClearMarkScheme,
+        StripHidden,
+        Execute,
+    ]
+
+
+class SubmissionExporter(NotebookExporter):
+    """Read any file as a notebook: one that cannot be read becomes an empty one that says why."""
+
+    def from_filename(self, filename: str, resources: dict | None = None, **kw: Any) -> Any:
+        """Convert a file; see `notebook.read` for what is refused."""
+        try:
+            nb = notebook.read(Path(filename))
+            stored = nbformat.reader.reads(Path(filename).read_text(encoding="utf-8-sig")).get("metadata", {})
+            if isinstance(stored.get(KEY), dict) and "autograded" in Path(filename).parts:
+                nb.metadata[KEY] = stored[KEY]  # our own note from the first pass
+        except notebook.Unreadable as error:
+            nb = nbformat.v4.new_notebook(metadata={KEY: {"unreadable": str(error)}})
+        return self.from_notebook_node(nb, resources, **kw)
+
+
+class RepairSubmission(NbGraderPreprocessor):
+    """Put the assignment's own cells back into a submission."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Repair the notebook; what had to be done is kept as notes."""
+        note = nb.metadata.get(KEY, {})
+        repaired = notebook.repair(nb, _assignment(resources).source)
+        repaired.notebook.metadata[KEY] = {**note, "notes": repaired.notes}
+        for line in repaired.notes:
+            self.log.warning(line)
+        return repaired.notebook, resources
+
+
+class GradeBehindBoundary(NbGraderPreprocessor):
+    """Take the place of nbgrader's Execute: student code runs in a sandbox, checks on this side."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Grade the notebook; each check cell gets its report as output."""
+        assignment = _assignment(resources)
+        student = resources["nbgrader"]["student"]
+        note = nb.metadata.get(KEY, {})
+        if "unreadable" in note:
+            result, graded = grading.unreadable(student, assignment, note["unreadable"])
+        else:
+            sandbox = batch.sandbox_for(assignment.name)
+            result, graded = grading.grade_notebook(nb, student, assignment, sandbox.session)
+            result.isolation = sandbox.level
+            result.notes[:0] = [line for line in note.get("notes", []) if line not in result.notes]
+        graded.metadata[KEY] = {"row": result.as_row()}
+        return graded, resources
+
+
+class SaveScores(SaveAutoGrades):
+    """As nbgrader saves them; a written answer worth nothing waits for nobody."""
+
+    def _add_score(self, cell: NotebookNode, resources: dict) -> None:
+        super()._add_score(cell, resources)
+        if not cell.metadata.nbgrader.points:
+            names = (self.notebook_id, self.assignment_id, self.student_id)
+            grade = self.gradebook.find_grade(cell.metadata.nbgrader.grade_id, *names)
+            grade.auto_score, grade.needs_manual_grade = 0.0, False
+            self.gradebook.db.commit()
+
+
+class StripHidden(NbGraderPreprocessor):
+    """Remove hidden tests and solution marks from what people will read."""
+
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int) -> tuple[NotebookNode, dict]:
+        """Clean one cell."""
+        cell.source = strip_hidden(cell.source)
+        return cell, resources
+
+
+def strip_hidden(text: str) -> str:
+    """A cell's text without hidden regions, and without the lines that mark solutions."""
+    text = re.sub(r"(?ms)^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*\n?", "", text)
+    return re.sub(r"(?m)^[^\n]*(BEGIN|END) SOLUTION[^\n]*\n?", "", text)
+
+
+def _assignment(resources: dict) -> grading.Assignment:
+    return Course(Path.cwd()).assignment(resources["nbgrader"]["assignment"])

@@ -1,0 +1,108 @@
+"""The commands of a student: start and check. They need no second process and run on any system."""
+
+import builtins
+import contextlib
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from . import grading, notebook, stubs
+from .session import LocalSession
+from .text import clean
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Learn how backpropagation fails.")
+console = Console(highlight=False)
+
+_STYLES = {"passed": "green", "not run": "dim"}
+
+
+def fail(message: str) -> typer.Exit:
+    """Say what is wrong on the error stream; raise what is returned."""
+    Console(stderr=True, highlight=False).print(Text(f"minigrad: {message}"))
+    return typer.Exit(1)
+
+
+@app.command()
+def start(
+    directory: Annotated[Path, typer.Argument(help="Where to put the notebooks.")] = Path("my-notebooks"),
+) -> None:
+    """Copy the assignments to a directory of your own. What is there already is never touched."""
+    here, package = Path.cwd(), Path(__file__).resolve().parents[1]
+    found = sorted(here.glob("assignments/*/*.ipynb")) or sorted(package.glob("assignments/*/*.ipynb"))
+    if not found:
+        raise fail("there are no assignments here; run this in the course directory")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise fail(f"{directory} cannot be made: {error.strerror}") from None
+    for path in found:
+        target = directory / path.name
+        kept = target.exists()
+        if not kept:
+            shutil.copyfile(path, target)
+        console.print(Text(f"  {'kept' if kept else 'copied':<8}{target}"))
+    console.print(Text(f"\nOpen them with:  jupyter lab {directory}"))
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="A notebook that you are working on.")],
+) -> None:
+    """Run a notebook from top to bottom and say what each check sees."""
+    try:
+        submitted = notebook.read(path)
+    except notebook.Unreadable as error:
+        raise fail(f"{path}: {error}") from None
+    assignment = grading.Assignment(path.stem, submitted, None)
+    if not assignment.checks():
+        raise fail(f"{path}: there is no check in this notebook")
+    with _unwatched():
+        result, _ = grading.grade_notebook(submitted, "", assignment, lambda: LocalSession({}))
+    print_result(result.as_row())
+
+
+def print_result(row: dict) -> None:
+    """Show a result: every check of every exercise, what was seen, and the sum."""
+    for exercise in row["exercises"]:
+        points = f"{exercise['score']:g} of {exercise['max_score']:g} points"
+        console.print(
+            Text(f"\n{clean(exercise['title'])}", style="bold").append(f"   {points}", style="not bold")
+        )
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(min_width=9)
+        before: list[str] = []
+        for finding in exercise["findings"]:
+            word = "ok" if finding["outcome"] == "passed" else finding["outcome"]
+            style = _STYLES.get(finding["outcome"], "bold red")
+            table.add_row(Text(f"  {word}", style=style), Text(clean(finding["check"])))
+            texts = [clean(finding[key]) for key in ("message", "hint") if finding.get(key)]
+            for text in texts:
+                if text not in before:  # do not repeat for each check what ended all of them
+                    table.add_row("", Text(text, style="italic" if text == finding.get("hint") else ""))
+            before = texts or before
+        console.print(table)
+    for note in row["notes"]:
+        console.print(Text(f"\nnote: {clean(note)}", style="dim"))
+    console.print(Text(f"\n{row['score']:g} of {row['max_score']:g} points", style="bold"))
+
+
+@contextlib.contextmanager
+def _unwatched() -> Iterator[None]:
+    """Run a notebook where nobody looks: figures go nowhere, and neither does what it prints."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    builtins.get_ipython = lambda: stubs.SHELL  # type: ignore[attr-defined]
+    with contextlib.ExitStack() as stack:
+        null = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+        stack.enter_context(contextlib.redirect_stdout(null))
+        stack.enter_context(contextlib.redirect_stderr(null))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        yield
