@@ -1,8 +1,8 @@
 """Grade many submissions, over any `concurrent.futures.Executor`.
 
-Each worker process of the pool keeps one sandbox for each assignment. A worker that is killed loses no
-submission: the pool is made anew and what was not finished is given to it again, one at a time where the
-same submission was under way twice.
+Forked workers share the sandbox that `prepare` made; others (a pool that was made anew, another machine) make
+their own. A worker that is killed loses no submission: the pool is made anew and what was not finished is
+given to it again, one at a time once a whole round brings nothing.
 """
 
 import atexit
@@ -11,21 +11,20 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Generator, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import grading
+from . import grading, notebook
 from .course import Course, Submission
 from .sandbox import Sandbox
-from .source import dumps
 from .view import build_view
 
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _level: str | None = None
 
 
@@ -38,35 +37,59 @@ class Graded:
     notebook: str
 
 
-def grade_all(
-    course: Course, submissions: Iterable[Submission], jobs: int, level: str | None = None
-) -> Iterator[Graded]:
-    """Grade submissions, yielding each as it is finished; every one of them is yielded.
+def prepare(course: Course, names: list[str], level: str | None = None) -> str:
+    """Load what grading these assignments needs, before the work is shared out.
 
-    Parameters
-    ----------
-    course : Course
-        Where the assignments are.
-    submissions : iterable of Submission
-        What to grade.
-    jobs : int
-        Worker processes.
-    level : str, optional
-        Isolation level, as for `Sandbox`.
+    Processes that are forked later find it there: sheets, sources, and a sandbox for each assignment.
+
+    Returns
+    -------
+    level : str
+        The isolation level that is in force.
     """
-    waiting = list(submissions)
-    suspects: list[Submission] = []
+    global _level
+    _level = level
+    with ThreadPoolExecutor(1) as beside:  # sheets are compiled while the sandboxes load
+        sheets = [beside.submit(_fingerprint, str(course.root), name) for name in names]
+        for name in names:
+            _level = sandbox_for(name).level
+        for sheet in sheets:
+            sheet.result()
+    assert _level is not None
+    return _level
+
+
+def grade_all(course: Course, submissions: list[Submission], jobs: int) -> Generator[Graded]:
+    """Grade submissions after `prepare`; the work begins at once, and every one of them is yielded."""
+    if not submissions:
+        return _all(course, [], jobs, None, [])
+    method = "fork" if sys.platform == "linux" else "spawn"
+    pool = _pool(min(jobs, len(submissions)), method)
+    return _all(course, submissions, jobs, pool, _submit(pool, course, submissions))
+
+
+def _all(
+    course: Course, waiting: list[Submission], jobs: int, pool: Executor | None, futures: list[Future]
+) -> Generator[Graded]:
     while waiting:
         done: list[Submission] = []
-        with _pool(min(jobs, len(waiting)), level) as pool:
-            for graded in _grade_on(pool, course, waiting):
+        try:
+            for graded in _finished(futures):
                 done.append(graded.submission)
                 yield graded
+        finally:
+            if pool is not None:
+                pool.shutdown(wait=True, cancel_futures=True)
         waiting = [submission for submission in waiting if submission not in done]
-        if waiting and not done:  # a whole round without progress: find out which one it is
-            suspects, waiting = waiting, []
-    for submission in suspects:
-        yield from _grade_alone(course, submission, level)
+        if (
+            waiting and not done
+        ):  # a whole round without progress: one of them kills the process that grades it
+            for submission in waiting:
+                yield _grade_alone(course, submission)
+            return
+        if waiting:
+            pool = _pool(min(jobs, len(waiting)), "spawn")  # this process has threads by now: do not fork it
+            futures = _submit(pool, course, waiting)
 
 
 def grade_one(root: str, submission: Submission) -> Graded:
@@ -85,7 +108,7 @@ def grade_one(root: str, submission: Submission) -> Graded:
         result, graded = grading.unreadable(submission.student, assignment, reason)
     row = result.as_row()
     graded.metadata["minigrad"] = {"row": row, "key": key(course, submission)}
-    return Graded(submission, row, dumps(graded))
+    return Graded(submission, row, notebook.dumps(graded))
 
 
 def key(course: Course, submission: Submission) -> str:
@@ -120,41 +143,42 @@ def _fingerprint(root: str, name: str) -> str:
     return Course(Path(root)).fingerprint(name)
 
 
-def _grade_on(pool: Executor, course: Course, submissions: list[Submission]) -> Iterator[Graded]:
-    root = str(course.root)
-    futures: list[Future] = []
+def _submit(pool: Executor, course: Course, submissions: list[Submission]) -> list[Future]:
+    return [pool.submit(grade_one, str(course.root), submission) for submission in submissions]
+
+
+def _finished(futures: list[Future]) -> Iterator[Graded]:
+    """Results as they come, until all are there or the pool is broken."""
     try:
-        futures = [pool.submit(grade_one, root, submission) for submission in submissions]
         for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool:
         return  # the caller looks at what is missing
-    finally:
-        for future in futures:
-            future.cancel()
 
 
-def _grade_alone(course: Course, submission: Submission, level: str | None) -> Iterator[Graded]:
-    """A submission whose worker was killed before: a pool of its own, and a row even if that is killed too."""
-    with _pool(1, level) as pool:
-        finished = list(_grade_on(pool, course, [submission]))
-    if not finished:
-        assignment = _assignment(str(course.root), submission.assignment)
-        reason = "the process that graded it was killed, twice; grade it by hand"
-        result, graded = grading.unreadable(submission.student, assignment, reason)
-        finished = [Graded(submission, result.as_row(), dumps(graded))]
-    yield from finished
+def _grade_alone(course: Course, submission: Submission) -> Graded:
+    """A submission whose worker was killed: a pool of its own, and a row even if that is killed too."""
+    with _pool(1, "spawn") as pool:
+        finished = list(_finished(_submit(pool, course, [submission])))
+    if finished:
+        return finished[0]
+    assignment = _assignment(str(course.root), submission.assignment)
+    reason = "the process that graded it was killed, twice; grade it by hand"
+    result, graded = grading.unreadable(submission.student, assignment, reason)
+    return Graded(submission, result.as_row(), notebook.dumps(graded))
 
 
-def _pool(jobs: int, level: str | None) -> ProcessPoolExecutor:
-    """Fresh processes (no state of this one), each with one thread for linear algebra."""
-    for name in _THREADS:
-        os.environ.setdefault(name, "1")
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(level,))
+def _pool(jobs: int, method: str) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context(method)
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(_level,))
 
 
 def _start(level: str | None) -> None:
     global _level
     _level = level
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that holds the gradebook
+    if sys.platform == "linux":
+        from . import isolation
+
+        isolation.die_with_parent()

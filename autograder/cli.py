@@ -3,7 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+
+# Before anything that takes long to load. One thread for linear algebra: arrays are small here, and worker
+# processes are forked. And jsonschema, if it finds this package, compiles a grammar for internationalised
+# addresses at every start: a second, for a format that no notebook has.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,35 +83,40 @@ def grade(
     if isolation not in (None, "namespaces", "landlock"):
         raise fail(f"--isolation {isolation}: choose namespaces or landlock")
     rows: list[Row] = []
+    level = "none" if trust_students else isolation
     with _course(course) as (here, flow), _submissions(submissions) as folder:
-        level = "none" if trust_students else isolation or _strongest()
-        with _progress(json_file) as (started, finished):
+        bar = _progress(quiet=str(json_file) == "-")
+        task = bar.add_task("grading", total=None)
 
-            def keep(row: Row) -> None:
-                rows.append(row)
-                finished(row)
+        def started(total: int) -> None:  # only now: workers are forked before, and a bar is a thread
+            bar.update(task, total=total)
+            bar.start()
 
-            try:
-                flow.grade(
-                    here,
-                    names or [],
-                    folder=folder,
-                    jobs=jobs,
-                    level=level,
-                    again=again,
-                    started=started,
-                    finished=keep,
-                )
-            except KeyboardInterrupt:
-                raise fail(
-                    f"stopped: {len(rows)} results are kept; the same command goes on from there"
-                ) from None
-            finally:
-                rows.sort(key=lambda row: (row["assignment"], row["student"]))
-                _write_json(json_file, level, rows)
+        def finished(row: Row) -> None:
+            rows.append(row)
+            bar.advance(task)
+
+        try:
+            flow.grade(
+                here,
+                names or [],
+                folder=folder,
+                jobs=jobs,
+                level=level,
+                again=again,
+                started=started,
+                finished=finished,
+            )
+        except KeyboardInterrupt:
+            raise fail(
+                f"stopped: {len(rows)} results are kept; the same command goes on from there"
+            ) from None
+        finally:
+            bar.stop()
+            rows.sort(key=lambda row: (row["assignment"], row["student"]))
+            _write_json(json_file, rows)
     if str(json_file) != "-":
         _print_table(rows)
-        console.print(Text(f"isolation: {level}", style="dim"))
 
 
 @app.command()
@@ -246,31 +258,19 @@ def _submissions(path: Path | None) -> Iterator[Path | None]:
         raise fail(f"--submissions {path}: there is no such directory or archive")
 
 
-def _strongest() -> str:
-    """The isolation level that works here: found out once, said, and stored with each grade."""
-    import tempfile
-
-    from .sandbox import Sandbox
-
-    with tempfile.TemporaryDirectory(prefix="minigrad-") as empty, Sandbox(Path(empty)) as sandbox:
-        return sandbox.level
-
-
-@contextmanager
-def _progress(json_file: Path | None) -> Iterator[tuple[Callable, Callable]]:
+def _progress(quiet: bool) -> Progress:
     """A bar while a person watches."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=str(json_file) == "-") as bar:
-        task = bar.add_task("grading", total=None)
-        yield lambda total: bar.update(task, total=total), lambda row: bar.advance(task)
+    return Progress(*columns, console=console, transient=True, disable=quiet)
 
 
-def _write_json(path: Path | None, level: str, rows: list[Row]) -> None:
+def _write_json(path: Path | None, rows: list[Row]) -> None:
     from .source import write_atomically
 
     if path is None:
         return
-    text = json.dumps({"isolation": level, "submissions": rows}, indent=1) + "\n"
+    levels = sorted({row["isolation"] for row in rows if row["isolation"]})
+    text = json.dumps({"isolation": ", ".join(levels), "submissions": rows}, indent=1) + "\n"
     if str(path) == "-":
         print(text, end="")
         return
@@ -298,6 +298,8 @@ def _print_table(rows: list[Row]) -> None:
         score = Text(f"{row['score']:g} / {row['max_score']:g}")
         table.add_row(*cells, status, score, f"{row['seconds']:.2f}", Text(clean(_telling(row), 90)))
     console.print(table)
+    levels = sorted({row["isolation"] for row in rows if row["isolation"]})
+    console.print(Text(f"isolation: {', '.join(levels)}", style="dim"))
 
 
 def _telling(row: Row) -> str:

@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 import nbformat
 
 from .grading import Assignment
-from .source import write_atomically
+from .notebook import is_check
+from .source import without_hidden, write_atomically
 
 MAX_UNPACKED = 4 * 2**30
 SEEDS = "hidden_seeds.json"
@@ -105,7 +106,10 @@ class Course:
     def assignment(self, name: str) -> Assignment:
         """What grading needs to know of an assignment."""
         source = nbformat.read(self.source(self.require(name)), as_version=4)
-        return Assignment(name, source, self.hidden_seed(name))
+        released = {
+            c.metadata.nbgrader.grade_id: without_hidden(c.source) for c in source.cells if is_check(c)
+        }
+        return Assignment(name, source, self.hidden_seed(name), released)
 
     def hidden_seed(self, name: str) -> int:
         """The secret from which hidden cases are drawn: made once, kept beside the gradebook, never handed out."""

@@ -9,14 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nbgrader.apps import NbGrader
-from nbgrader.converters import GenerateAssignment, GenerateSolution
-from nbgrader.coursedir import CourseDirectory
-from traitlets.config import Config, PyFileConfigLoader
-
 from . import batch, source
 from .course import Course, CourseError, Submission, instructor_path, valid_student
-from .gradebook import Writer, timestamp
 from .source import write_atomically
 
 Row = dict[str, Any]
@@ -34,7 +28,7 @@ def release(course: Course, name: str) -> Path:
     if text.is_file():
         source.build(text)
     course.require(name)
-    _convert(GenerateAssignment, course, name)
+    _convert("GenerateAssignment", course, name)
     course.hidden_seed(name)
     return course.release(name)
 
@@ -91,25 +85,22 @@ def grade(
     if strange:
         raise CourseError(f"{strange[0]!r} cannot be the name of a student: rename the directory")
     rows: dict[tuple[str, str], Row] = {}
-    started(len(found))
-    with Writer(course) as writer:
-        for name in dict.fromkeys(submission.assignment for submission in found):
-            assignment = course.assignment(name)
-            checks = assignment.checks()
-            if not writer.knows(
-                name, list(checks), [float(c.metadata.nbgrader.points) for c in checks.values()]
-            ):
+    graded_names = list(dict.fromkeys(submission.assignment for submission in found))
+    batch.prepare(course, graded_names, level)
+    kept = {} if again else {submission: row for submission in found if (row := _stored(course, submission))}
+    results = batch.grade_all(course, [submission for submission in found if submission not in kept], jobs)
+    from .gradebook import Writer, timestamp  # takes half a second to load, while the first ones are graded
+
+    with contextlib.closing(results), Writer(course) as writer:
+        started(len(found))
+        for name in graded_names:
+            if not writer.knows(course.assignment(name)):
                 release(course, name)
-        todo = []
-        for submission in found:
-            stored = None if again else _stored(course, submission)
-            if stored is None:
-                todo.append(submission)
-                continue
-            writer.record(stored, timestamp(submission.path))
-            rows[submission.assignment, submission.student] = stored
-            finished(stored)
-        for graded in batch.grade_all(course, todo, jobs, level):
+        for submission, row in kept.items():
+            writer.record(row, timestamp(submission.path))
+            rows[submission.assignment, submission.student] = row
+            finished(row)
+        for graded in results:
             row = graded.row
             try:
                 write_atomically(course.autograded(row["student"], row["assignment"]), graded.notebook)
@@ -144,7 +135,7 @@ def solutions(course: Course, name: str) -> Path:
 
     release(course, name)
     with _environment(MINIGRAD_REVEAL="1"):
-        _convert(GenerateSolution, course, name)
+        _convert("GenerateSolution", course, name)
     notebook = course.root / "published" / name / f"{name}.ipynb"
     page, _ = HTMLExporter().from_filename(str(notebook))
     write_atomically(notebook.with_suffix(".html"), page)
@@ -167,8 +158,13 @@ def _row_of(path: Path) -> Row | None:
     return None
 
 
-def _convert(converter: type, course: Course, name: str) -> None:
+def _convert(step_name: str, course: Course, name: str) -> None:
     """Run one of nbgrader's own steps on one assignment; what it has to say is shown if it fails."""
+    from nbgrader import converters
+    from nbgrader.apps import NbGrader
+    from nbgrader.coursedir import CourseDirectory
+    from traitlets.config import Config, PyFileConfigLoader
+
     instructor_path()
     config = Config()
     if (course.root / "nbgrader_config.py").is_file():
@@ -182,6 +178,7 @@ def _convert(converter: type, course: Course, name: str) -> None:
     log = io.StringIO()
     app = NbGrader(config=config)
     app.log.handlers, app.log.propagate = [logging.StreamHandler(log)], False
+    converter = getattr(converters, step_name)
     step = converter(coursedir=CourseDirectory(parent=app, config=config), parent=app, config=config)
     step.force = True
     try:

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from .course import Course, CourseError, instructor_path
+from .grading import Assignment
 
 COURSE_ID = "minigrad"
 
@@ -39,14 +40,16 @@ class Writer:
     def __exit__(self, *details: object) -> None:
         self.book.close()
 
-    def knows(self, assignment: str, grade_ids: list[str], points: list[float]) -> bool:
-        """Whether the assignment was released with these graded cells, at these points."""
+    def knows(self, assignment: Assignment) -> bool:
+        """Whether the assignment was released with the checks that it has now, at the same points."""
         try:
-            cells = self.book.find_notebook(assignment, assignment).grade_cells
+            cells = self.book.find_notebook(assignment.name, assignment.name).grade_cells
         except MissingEntry:
             return False
         known = {cell.name: cell.max_score for cell in cells if cell.cell_type == "code"}
-        return known == dict(zip(grade_ids, points, strict=True))
+        return known == {
+            name: float(cell.metadata.nbgrader.points) for name, cell in assignment.checks().items()
+        }
 
     def record(self, row: dict[str, Any], timestamp: str | None = None) -> None:
         """Store the scores of one submission; a grade or comment given by hand stays.

@@ -8,7 +8,7 @@ before are run again in a new one, and grading goes on behind the cell or call t
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -67,11 +67,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Assignment:
-    """What grading needs of an assignment: its source notebook and the seed of its hidden cases."""
+    """What grading needs of an assignment: its source notebook and the seed of its hidden cases.
+
+    `released` holds the text of a check cell as students have it, by grade_id, where part of it is hidden.
+    """
 
     name: str
     source: NotebookNode
-    hidden_seed: int | None
+    hidden_seed: int | None = None
+    released: Mapping[str, str] = field(default_factory=dict)
 
     def checks(self) -> dict[str, NotebookNode]:
         """Check cells by grade_id, in order."""
@@ -134,7 +138,7 @@ def grade_notebook(
     graded : NotebookNode
         The repaired notebook, each check cell with its report as output: what nbgrader keeps.
     """
-    repaired = notebook.repair(submitted, assignment.source)
+    repaired = notebook.repair(submitted, assignment.source, assignment.released)
     result = Result(student, assignment.name, {}, notes=list(repaired.notes))
     given = {cell.get("id"): cell.source for cell in assignment.source.cells}
     with _Run(open_session) as run:
@@ -257,7 +261,7 @@ def _check_asserts(session: Session, cell: NotebookNode, assignment: Assignment,
     if isinstance(outcome, Problem):
         kinds = {"timed out": TIMED_OUT, "raised": WRONG if outcome.type == "AssertionError" else RAISED}
         # A message may quote the hidden part of the cell: say no more than the kind where there is one.
-        hidden = "BEGIN HIDDEN TESTS" in cell.source
+        hidden = assignment.released.get(name, cell.source) != cell.source
         text = (outcome.type or outcome.message) if hidden else str(outcome)
         report.findings.append(Finding(label, kinds.get(outcome.kind, RAISED), text))
     elif isinstance(outcome, float) and points > 0:

@@ -6,7 +6,6 @@ A course's ``nbgrader_config.py`` is two lines: ``from autograder.nbgrader_plugi
 the same boundary as ``minigrad grade``.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
-from . import batch, grading, notebook
+from . import batch, grading, notebook, source
 from .course import Course
 
 KEY = "minigrad"  # in the metadata of a graded notebook: the result, as a row
@@ -88,7 +87,7 @@ class RepairSubmission(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Repair the notebook; what had to be done is kept as notes."""
         note = nb.metadata.get(KEY, {})
-        repaired = notebook.repair(nb, _assignment(resources).source)
+        repaired = _repair(nb, resources)
         repaired.notebook.metadata[KEY] = {**note, "notes": repaired.notes}
         for line in repaired.notes:
             self.log.warning(line)
@@ -131,14 +130,13 @@ class StripHidden(NbGraderPreprocessor):
 
     def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int) -> tuple[NotebookNode, dict]:
         """Clean one cell."""
-        cell.source = strip_hidden(cell.source)
+        cell.source = source.without_hidden(cell.source)
         return cell, resources
 
 
-def strip_hidden(text: str) -> str:
-    """A cell's text without hidden regions, and without the lines that mark solutions."""
-    text = re.sub(r"(?ms)^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*\n?", "", text)
-    return re.sub(r"(?m)^[^\n]*(BEGIN|END) SOLUTION[^\n]*\n?", "", text)
+def _repair(nb: NotebookNode, resources: dict) -> notebook.Repaired:
+    assignment = _assignment(resources)
+    return notebook.repair(nb, assignment.source, assignment.released)
 
 
 def _assignment(resources: dict) -> grading.Assignment:

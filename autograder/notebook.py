@@ -10,6 +10,7 @@ import json
 import re
 import stat
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def parse(data: bytes) -> NotebookNode:
     return _new_notebook([cell for cell in map(_cell, cells) if cell is not None], {})
 
 
-def repair(submitted: NotebookNode, source: NotebookNode) -> Repaired:
+def repair(
+    submitted: NotebookNode, source: NotebookNode, released: Mapping[str, str] | None = None
+) -> Repaired:
     """Put the assignment's own cells back into a submission.
 
     Parameters
@@ -76,6 +79,8 @@ def repair(submitted: NotebookNode, source: NotebookNode) -> Repaired:
         What `read` returned.
     source : NotebookNode
         The assignment as its author wrote it, with solutions and hidden tests.
+    released : mapping, optional
+        The text of a check cell as students have it, by grade_id, where it is not the source's.
 
     Returns
     -------
@@ -83,11 +88,12 @@ def repair(submitted: NotebookNode, source: NotebookNode) -> Repaired:
         Every graded and locked cell of the source occurs once and says what the source says; solution cells
         hold what the student wrote; cells that the student added are kept where they were.
     """
-    return _Repair(submitted, source).run()
+    return _Repair(submitted, source, released or {}).run()
 
 
 class _Repair:
-    def __init__(self, submitted: NotebookNode, source: NotebookNode):
+    def __init__(self, submitted: NotebookNode, source: NotebookNode, released: Mapping[str, str]):
+        self.released = released
         self.cells = list(submitted.cells)
         self.source = list(source.cells)
         self.metadata = source.metadata
@@ -154,7 +160,7 @@ class _Repair:
         if name and cell.cell_type != original.cell_type:
             self.notes.append(f"cell {name} had become a {cell.cell_type} cell: restored")
         if name and not _is_solution(original):
-            if text.strip() != _released(original).strip() and text.strip() != original.source.strip():
+            if text.strip() not in (original.source.strip(), self.released.get(name, "").strip()):
                 self.notes.append(f"cell {name} had been changed: restored")
             text = original.source
         kind = original.cell_type if name else cell.cell_type
@@ -201,6 +207,11 @@ class _Repair:
                     del result[here], order[here]
                     self.notes.append(f"cell {_grade_id(cell)} stood before its solution: moved")
                 solutions = []
+
+
+def dumps(nb: NotebookNode) -> str:
+    """A notebook as text, without the validation that takes nbformat longer than grading takes us."""
+    return json.dumps(nb, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def tags(cell: NotebookNode) -> list[str]:
@@ -285,19 +296,6 @@ def _new_notebook(cells: list[NotebookNode], metadata: dict) -> NotebookNode:
 def _plain(cell: NotebookNode) -> NotebookNode:
     """A student's own cell: it carries no mark that means something to a grader."""
     return _new_cell(cell.cell_type, cell.source, {}, cell.get("id"))
-
-
-def _released(cell: NotebookNode) -> str:
-    """A check's text as students get it: without its hidden region."""
-    kept, hidden = [], False
-    for line in cell.source.splitlines():
-        if "BEGIN HIDDEN TESTS" in line:
-            hidden = True
-        elif "END HIDDEN TESTS" in line:
-            hidden = False
-        elif not hidden:
-            kept.append(line)
-    return "\n".join(kept)
 
 
 def _grade_id(cell: NotebookNode) -> str:

@@ -87,6 +87,7 @@ class Sandbox:
             "memory": MEMORY,
             "cpu_seconds": CPU_SECONDS,
         }
+        self._turn = tempfile.TemporaryFile()  # noqa: SIM115  (it lasts as long as the sandbox)
         self._control, theirs = socket.socketpair()
         script = Path(__file__).with_name("worker.py")
         self._process = subprocess.Popen(
@@ -119,8 +120,7 @@ class Sandbox:
         """Start a process for one submission; close it when done."""
         ours, theirs = socket.socketpair()
         try:
-            socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
-            (pid,) = struct.unpack(">Q", self._control.recv(8))
+            pid = self._fork(theirs)
         except (OSError, struct.error) as error:
             ours.close()
             raise SandboxError(f"the sandbox ended unexpectedly: {error}") from None
@@ -128,8 +128,29 @@ class Sandbox:
             theirs.close()
         return RemoteSession(ours, pid)
 
+    def _fork(self, connection: socket.socket) -> int:
+        """Ask for a child. Forked graders share this sandbox, so it is one at a time.
+
+        A record lock goes with the process that holds it, and the token tells an answer to this process from
+        one that was meant for a grader that was killed while it waited.
+        """
+        import fcntl  # not on every system, and this module is
+
+        token = os.urandom(8)
+        fcntl.lockf(self._turn, fcntl.LOCK_EX)
+        try:
+            socket.send_fds(self._control, [token], [connection.fileno()])
+            while True:
+                answer = self._control.recv(16, socket.MSG_WAITALL)
+                echo, pid = struct.unpack(">8sQ", answer)
+                if echo == token:
+                    return pid
+        finally:
+            fcntl.lockf(self._turn, fcntl.LOCK_UN)
+
     def close(self) -> None:
         """End the sandbox and every process in it."""
+        self._turn.close()
         self._control.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)

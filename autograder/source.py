@@ -18,7 +18,6 @@ import os
 import re
 from pathlib import Path
 
-import jupytext
 import nbformat
 from nbformat import NotebookNode
 
@@ -36,11 +35,15 @@ def read_text(path: Path) -> NotebookNode:
     ValueError
         If a cell id would occur twice, or a check names no exercise; the message says which.
     """
+    import jupytext  # here, because grading needs this module and not that one
+
     return expand(jupytext.reads(path.read_text(encoding="utf-8"), fmt=FORMAT), str(path))
 
 
 def to_text(notebook: NotebookNode) -> str:
     """Write a notebook as text with the short headers: the way back from `read_text`."""
+    import jupytext
+
     short = nbformat.from_dict(notebook)
     short.metadata = nbformat.from_dict(
         {
@@ -85,6 +88,12 @@ def expand(notebook: NotebookNode, where: str = "the notebook") -> NotebookNode:
 def dumps(notebook: NotebookNode) -> str:
     """The bytes of a notebook file: sorted and indented, so that equal notebooks are equal files."""
     return nbformat.writes(notebook, version=4) + "\n"
+
+
+def without_hidden(text: str) -> str:
+    """A cell's text without hidden regions, and without the lines that mark solutions."""
+    text = re.sub(r"(?ms)^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*\n?", "", text)
+    return re.sub(r"(?m)^[^\n]*(BEGIN|END) SOLUTION[^\n]*\n?", "", text)
 
 
 def build(text: Path) -> bool:

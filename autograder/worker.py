@@ -6,8 +6,9 @@ every right, and then serves the requests of one connection (`servant.Servant`).
 
     python -I -S worker.py '{"level": ..., "view": ..., ...}'
 
-Descriptor 0 is the control socket: a message with one descriptor attached asks for a child that serves that
-descriptor; the answer is the child's process id. End of file ends the zygote and all its children.
+Descriptor 0 is the control socket: a token of 8 bytes with one descriptor attached asks for a child that
+serves that descriptor; the answer is the token and the child's process id. End of file ends the zygote and
+all its children.
 """
 
 import functools
@@ -41,8 +42,8 @@ def main(config: dict) -> None:
     control = socket.socket(fileno=CONTROL)
     control.sendall(b"ready")
     while True:
-        data, descriptors, _, _ = socket.recv_fds(control, 16, 1)
-        if not data:
+        token, descriptors, _, _ = socket.recv_fds(control, 8, 1)
+        if not token:
             return
         pid = os.fork()
         if pid == 0:
@@ -52,7 +53,7 @@ def main(config: dict) -> None:
             finally:
                 os._exit(0)
         os.close(descriptors[0])
-        control.sendall(struct.pack(">Q", pid))
+        control.sendall(token + struct.pack(">Q", pid))
 
 
 def _load(config: dict) -> tuple:

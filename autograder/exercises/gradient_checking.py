@@ -718,22 +718,26 @@ def _check_case(
 
 def _gradient_check_visible(rng: Rng) -> Cases:
     yield _check_case(rng, "right gradients", {"W1": (4, 5), "b1": (5,)}, {})
-    yield _check_case(rng, "one tensor 1 % too large", {"W1": (4, 5), "b1": (5,)}, {"W1": 1.01})
+    yield _check_case(rng, "one tensor 1 % too large", {"W1": (4, 5), "b1": (5,)}, {"W1": 1.01}, num_checks=4)
     yield _check_case(
         rng,
         "one entry of wrong sign in a tensor of 5",
-        {"W1": (4, 5), "b1": (5,)},
+        {"W1": (1, 2), "b1": (5,)},
         {"b1": -1.0},
         one_entry=True,
     )
-    yield _check_case(rng, "a loss scaled by 1e-9", {"W1": (3, 3), "b1": (3,)}, {"b1": 2.0}, scale=1e-9)
+    yield _check_case(
+        rng, "a loss scaled by 1e-9", {"W1": (3, 3), "b1": (3,)}, {"b1": 2.0}, scale=1e-9, num_checks=3
+    )
 
 
 def _gradient_check_hidden(rng: Rng) -> Cases:
-    yield _check_case(rng, "three tensors", {"a": (2, 2, 2), "b": (30,), "c": (1,)}, {"b": 0.5})
-    yield _check_case(rng, "num_checks = 3", {"W": (20, 10)}, {"W": -1.0}, num_checks=3)
-    yield _check_case(rng, "num_checks = 3, all right", {"W": (20, 10), "b": (2,)}, {}, num_checks=3)
-    yield _check_case(rng, "a loss scaled by 1e-9", {"W1": (3, 3), "b1": (3,)}, {"W1": 1.5}, scale=1e-9)
+    yield _check_case(rng, "three tensors", {"a": (2, 2, 2), "b": (12,), "c": (1,)}, {"b": 0.5}, num_checks=5)
+    yield _check_case(rng, "num_checks = 3", {"W": (6, 5)}, {"W": -1.0}, num_checks=3)
+    yield _check_case(rng, "num_checks = 3, all right", {"W": (6, 5), "b": (2,)}, {}, num_checks=3)
+    yield _check_case(
+        rng, "a loss scaled by 1e-9", {"W1": (3, 3), "b1": (3,)}, {"W1": 1.5}, scale=1e-9, num_checks=3
+    )
 
 
 gradient_check = Exercise(

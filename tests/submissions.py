@@ -1,0 +1,368 @@
+"""Submissions as text: one file is one student's notebook, told as what that student changed.
+
+A file of cells (``tests/honest``, ``tests/wrong``, ``tests/hostile``) opens with a docstring that says what it
+is. Then come directives, one a line, and the cells that the student wrote::
+
+    \"\"\"Leaves the process in the middle of affine_backward.\"\"\"
+    # base: solution
+    # expect: full, affine_backward = 0
+
+    # %% affine_backward
+    def affine_backward(dout, cache):
+        os._exit(0)
+
+``# base: solution | release``
+    Start from the solution, without its marks, or from what was handed out.
+``# expect: full | 0, NAME = full | 0 | A/B, ...``
+    What the work deserves: of everything, then of single exercises (the share of its points).
+``# names: NAME mistake_id``
+    A misconception that the verdict on that exercise has to name.
+``# slow``
+    It costs one of the grader's time limits.
+``# delete: ID ...``, ``# duplicate: ID ...``, ``# move: ID after ID``, ``# retype: ID markdown``
+    What happened to whole cells.
+``# strip: metadata``, ``# strip: ids``
+    What got lost on the way.
+
+A cell begins with ``# %% ID`` (it takes the place of that cell) or ``# %% after ID``, ``# %% before ID`` (it was
+added there). An ID is a grade_id, a cell id, or ``setup``. The files are not called ``.py`` because nothing may
+ever import or run them: many would do harm.
+
+What is wrong with the file itself, and not with a cell, is written by the functions at the end.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+ASSIGNMENT = "01_gradient_checking"
+HERE = Path(__file__).parent
+FAMILIES = ("honest", "wrong", "hostile")
+NEIGHBOUR = "honest-cs231n"  # somebody whose work others reach for
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Something that a student handed in.
+
+    `write` takes the course directory and the path of the notebook, and puts there what was handed in. `shares` says
+    which part of the points of each exercise is deserved; the key ``""`` stands for all others.
+    """
+
+    name: str
+    about: str
+    write: Callable[[Path, Path], None]
+    shares: dict[str, Fraction]
+    mistakes: dict[str, str] = field(default_factory=dict)
+    status: str = "graded"
+    slow: bool = False
+
+    def deserved(self, exercise: str, points: float) -> float:
+        """Points that this work deserves for an exercise."""
+        return round(points * float(self.shares.get(exercise, self.shares[""])), 2)
+
+
+def corpus() -> dict[str, Submission]:
+    """Every submission of the tests, by name."""
+    overlays = [read(path) for family in FAMILIES for path in sorted((HERE / family).glob("*.cells"))]
+    return {submission.name: submission for submission in [*overlays, *_malformed()]}
+
+
+def place(submission: Submission, course: Path, student: str) -> Path:
+    """Hand in a submission under a student's name; returns the path at which graders look for it."""
+    path = course / "submitted" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    path.parent.mkdir(parents=True)
+    submission.write(course, path)
+    return path
+
+
+# -- files of cells
+
+
+def read(path: Path) -> Submission:
+    """Read a file of cells."""
+    directives, _ = _parse(path)
+    about = re.match(r'"""(.*?)"""', path.read_text(encoding="utf-8"), re.DOTALL)
+    said = {key: rest for key, rest in directives if key in ("expect", "slow")}
+    mistakes = dict(rest.split() for key, rest in directives if key == "names")
+    name = f"{path.parent.name}-{path.stem}"
+    if about is None or "expect" not in said:
+        raise ValueError(f"{path} has to say what it is and what it deserves")
+
+    def write(course: Path, target: Path) -> None:
+        build(path, course, target)
+
+    return Submission(name, about[1].strip(), write, _shares(said["expect"]), mistakes, slow="slow" in said)
+
+
+def build(overlay: Path, course: Path, destination: Path) -> None:
+    """Write the notebook that a file of cells describes."""
+    directives, cells = _parse(overlay)
+    notebook = _base(course, dict(directives).get("base", "solution"))
+    for where, target, source in cells:
+        at = _find(notebook, target)
+        if where == "at":
+            notebook.cells[at].source = source
+        else:
+            added = nbformat.v4.new_code_cell(source, id=f"added-{len(notebook.cells)}")
+            notebook.cells.insert(at + (where == "after"), added)
+    for key, rest in directives:
+        _apply(notebook, key, rest)
+    destination.write_text(nbformat.writes(notebook, version=nbformat.NO_CONVERT), encoding="utf-8")
+
+
+def _parse(path: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
+    """Directives, and cells as (at, after or before; which cell; source)."""
+    head, *parts = re.split(r"^# %% ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    head = head[head.index('"""', 3) + 3 :]
+    directives = re.findall(r"^# (\w+)(?:: *(.*))?$", head, flags=re.MULTILINE)
+    cells = []
+    for part in parts:
+        title, _, source = part.partition("\n")
+        *where, target = title.split()
+        cells.append((where[0] if where else "at", target, source.strip("\n")))
+    return directives, cells
+
+
+def _base(course: Path, which: str) -> NotebookNode:
+    folder = {"solution": "solutions", "release": "assignments"}[which]
+    notebook = nbformat.read(course / folder / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        cell.source = re.sub(r"(?m)^[^\n]*### (BEGIN|END) SOLUTION\n?", "", cell.source)
+    return notebook
+
+
+def _apply(notebook: NotebookNode, key: str, rest: str) -> None:
+    cells = notebook.cells
+    match key, rest.split():
+        case "delete", names:
+            for name in names:
+                del cells[_find(notebook, name)]
+        case "duplicate", names:
+            for name in names:
+                at = _find(notebook, name)
+                cells.insert(at + 1, nbformat.from_dict({**cells[at], "id": f"{cells[at].id}-copy"}))
+        case "move", [name, "after", target]:
+            cell = cells.pop(_find(notebook, name))
+            cells.insert(_find(notebook, target) + 1, cell)
+        case "retype", [name, kind]:
+            cell = cells[_find(notebook, name)]
+            cell.cell_type = kind
+            del cell["outputs"], cell["execution_count"]
+        case "strip", ["metadata"]:
+            for cell in cells:
+                cell.metadata = nbformat.from_dict({})
+        case "strip", ["ids"]:
+            notebook.nbformat_minor = 4
+            for cell in cells:
+                del cell["id"]
+        case ("base" | "expect" | "names" | "slow"), _:
+            pass
+        case _:
+            raise ValueError(f"no such directive: # {key}: {rest}")
+
+
+def _find(notebook: NotebookNode, name: str) -> int:
+    for at, cell in enumerate(notebook.cells):
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if name in (cell.get("id"), grade_id) or name in cell.metadata.get("tags", []):
+            return at
+    raise ValueError(f"there is no cell {name!r}")
+
+
+def _shares(text: str) -> dict[str, Fraction]:
+    default, *rest = (part.strip() for part in text.split(","))
+    pairs = [("", default), *(tuple(part.split(" = ")) for part in rest)]
+    return {name: Fraction(1) if share == "full" else Fraction(share) for name, share in pairs}
+
+
+# -- files that are broken
+
+_NOTHING, _ALL = {"": Fraction(0)}, {"": Fraction(1)}
+
+
+def _malformed() -> Iterator[Submission]:
+    for name, (about, content) in _UNREADABLE.items():
+        yield Submission(f"malformed-{name}", about, _writer(content), _NOTHING, status="problem")
+    for name, (about, content) in _READABLE.items():
+        yield Submission(f"malformed-{name}", about, _writer(content), _ALL)
+    for name, (about, write) in _ODD_PATHS.items():
+        yield Submission(f"malformed-{name}", about, write, _NOTHING, status="problem")
+    about = "Scores of other times and places, stored in a notebook that nobody touched."
+    yield Submission("malformed-stored_scores", about, _writer(_stored_scores), _NOTHING)
+
+
+def _writer(content: Callable[[Path], bytes]) -> Callable[[Path, Path], None]:
+    return lambda course, path: path.write_bytes(content(course)) and None
+
+
+def _right(course: Path) -> dict:
+    """A right solution, as plain data to be spoilt."""
+    return json.loads(nbformat.writes(_base(course, "solution"), version=4))
+
+
+def _text(notebook: dict) -> bytes:
+    return json.dumps(notebook).encode()
+
+
+def _truncated(course: Path) -> bytes:
+    whole = _text(_right(course))
+    return whole[: len(whole) // 2]
+
+
+def _many_cells(course: Path) -> bytes:
+    notebook = _right(course)
+    notebook["cells"] += [{"cell_type": "code", "source": "", "metadata": {}} for _ in range(3000)]
+    return _text(notebook)
+
+
+_UNREADABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
+    "empty": ("An upload that stopped before it began.", lambda course: b""),
+    "truncated": ("An upload that stopped half way.", _truncated),
+    "not_json": ("An essay.", lambda course: b"Dear Sir or Madam,\nplease find attached"),
+    "binary": ("A picture with another ending.", lambda course: b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 64),
+    "utf16": ("Saved by an editor with ideas of its own.", lambda course: json.dumps(_right(course)).encode("utf-16")),
+    "not_a_notebook": ("Somebody's settings.", lambda course: b'{"theme": "dark", "cells": {"size": 4}}'),
+    "a_list": ("JSON, and no notebook.", lambda course: b"[1, 2, 3]"),
+    "deep": ("A hundred thousand brackets.", lambda course: b"[" * 100_000),
+    "many_cells": ("Right, and three thousand empty cells.", _many_cells),
+}
+
+
+def _format_3(course: Path) -> bytes:
+    cells = []
+    for cell in _right(course)["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            code = {"cell_type": "code", "language": "python", "input": text, "outputs": [], "collapsed": False}
+            cells.append({**code, "metadata": cell["metadata"]})
+        else:
+            cells.append({"cell_type": "markdown", "source": text, "metadata": cell["metadata"]})
+    sheet = {"cells": cells, "metadata": {}}
+    return _text({"metadata": {"name": "x"}, "nbformat": 3, "nbformat_minor": 0, "worksheets": [sheet]})
+
+
+def _junk_between_cells(course: Path) -> bytes:
+    notebook = _right(course)
+    junk = [1, None, "x", [], {}, {"cell_type": 5}, {"cell_type": "code", "source": {"a": 1}, "metadata": [1]}]
+    notebook["cells"] = [thing for cell in notebook["cells"] for thing in (cell, *junk)]
+    return _text(notebook)
+
+
+def _wrong_types(course: Path) -> bytes:
+    notebook = {**_right(course), "metadata": 5, "nbformat": "four", "nbformat_minor": None}
+    for number, cell in enumerate(notebook["cells"]):
+        cell["metadata"] = ([], "", 7, None, {"nbgrader": "solution"}, {"tags": 3, "nbgrader": []})[number % 6]
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = "none", {"n": 1}
+    return _text(notebook)
+
+
+def _ids_of_other_types(course: Path) -> bytes:
+    """Each graded id once more, on a cell of another type."""
+    notebook = _right(course)
+    for cell in list(notebook["cells"]):
+        if "nbgrader" in cell["metadata"]:
+            kind = "markdown" if cell["cell_type"] == "code" else "raw"
+            notebook["cells"].append({"cell_type": kind, "source": "notes", "metadata": cell["metadata"], "id": "x"})
+    return _text(notebook)
+
+
+def _inflated_points(course: Path) -> bytes:
+    """Points of one's own choice, and an exercise of one's own."""
+    notebook = _right(course)
+    for cell in notebook["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("grade"):
+            cell["metadata"]["nbgrader"]["points"] = 1000
+    marks = {"grade": True, "grade_id": "bonus", "locked": True, "points": 500, "solution": False, "schema_version": 3}
+    bonus = {"cell_type": "code", "source": "500.0", "metadata": {"nbgrader": {**marks, "task": False}}, "id": "bonus"}
+    notebook["cells"].append({**bonus, "outputs": [], "execution_count": None})
+    return _text(notebook)
+
+
+def _long_outputs(course: Path) -> bytes:
+    notebook = _right(course)
+    for cell in notebook["cells"][-20:]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x" * (5 << 20)}]
+    return _text(notebook)
+
+
+def _lone_surrogates(course: Path) -> bytes:
+    """Characters that JSON can hold and UTF-8 cannot."""
+    notebook = _right(course)
+    for kind in ("markdown", "code"):
+        notebook["cells"].append({"cell_type": kind, "source": "'\ud800'", "metadata": {"name": "\udfff"}})
+    return _text(notebook)
+
+
+_READABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
+    "format_3": ("Right, in the format of 2013.", _format_3),
+    "byte_order_mark": ("Right, saved on Windows.", lambda course: b"\xef\xbb\xbf" + _text(_right(course))),
+    "junk_between_cells": ("Right, with things between the cells that are no cells.", _junk_between_cells),
+    "wrong_types": ("Right, and every field around the source is of a wrong type.", _wrong_types),
+    "ids_of_other_types": ("Right, and each graded id occurs again on a cell of another type.", _ids_of_other_types),
+    "inflated_points": ("Right, and says that it is worth 8,500 points.", _inflated_points),
+    "long_outputs": ("Right, with tens of megabytes of output.", _long_outputs),
+    "lone_surrogates": ("Right, with characters that no file can hold.", _lone_surrogates),
+}
+
+
+def _stored_scores(course: Path) -> bytes:
+    notebook = json.loads(nbformat.writes(_base(course, "release"), version=4))
+    row = {"student": "x", "assignment": ASSIGNMENT, "status": "graded", "score": 30, "max_score": 30, "exercises": []}
+    notebook["metadata"]["minigrad"] = {"row": row, "key": "x", "notes": []}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            data = {"text/plain": "30", "text/html": "30 of 30 points"}
+            output = {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": 1}
+            cell["outputs"], cell["execution_count"] = [output], 1
+    return _text(notebook)
+
+
+def _directory(course: Path, path: Path) -> None:
+    path.mkdir()
+
+
+def _other_name(course: Path, path: Path) -> None:
+    path.with_name("Untitled1.ipynb").write_bytes(_text(_right(course)))
+
+
+def _link(course: Path, path: Path) -> None:
+    path.symlink_to(f"../../{NEIGHBOUR}/{ASSIGNMENT}/{ASSIGNMENT}.ipynb")
+
+
+def _linked_directory(course: Path, path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.symlink_to(f"../{NEIGHBOUR}/{ASSIGNMENT}")
+
+
+def _link_to_source(course: Path, path: Path) -> None:
+    path.symlink_to(course / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb")
+
+
+def _dangling(course: Path, path: Path) -> None:
+    path.symlink_to("nowhere.ipynb")
+
+
+def _pipe(course: Path, path: Path) -> None:
+    os.mkfifo(path)
+
+
+_ODD_PATHS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
+    "missing": ("The directory was made, and nothing put into it.", lambda course, path: None),
+    "other_name": ("Right, under a name that nobody looks for.", _other_name),
+    "directory": ("A directory where the notebook should be.", _directory),
+    "link": ("A link to the work of somebody else.", _link),
+    "linked_directory": ("A link to the directory of somebody else.", _linked_directory),
+    "link_to_source": ("A link to the solution.", _link_to_source),
+    "dangling": ("A link to nothing.", _dangling),
+    "pipe": ("A named pipe: reading it would never end.", _pipe),
+}
