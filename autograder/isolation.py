@@ -14,7 +14,7 @@ import platform
 import resource
 import signal
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -105,7 +105,7 @@ def enter_own_root(staging: str, visible: Iterable[str], hidden: Iterable[str]) 
         elif os.path.exists(path):
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             Path(target).touch()
-            _mount(path, target, None, MS_BIND)
+            _bind_read_only(path, target)  # its owner may be the very user that this process still is outside
     for path in hidden:
         if os.path.isdir(staging + path):
             _mount("tmpfs", staging + path, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k,nr_inodes=1")
@@ -178,8 +178,8 @@ def landlock_version() -> int:
     return max(0, _libc.syscall(SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
-def restrict_files(visible: Iterable[str]) -> None:
-    """Let this process read below `visible` and nothing else, write nowhere, and open no TCP connection.
+def restrict_files(visible: Iterable[str], hidden: Iterable[str] = ()) -> None:
+    """Let this process read below `visible` but not below `hidden`, write nowhere, and open no TCP connection.
 
     Needs `drop_privileges` first. Names of files outside stay visible to `stat`; their contents do not.
     """
@@ -194,10 +194,7 @@ def restrict_files(visible: Iterable[str]) -> None:
     size = ctypes.c_size_t(len(attributes))
     rules = _check(_libc.syscall(SYS_LANDLOCK_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
     try:
-        for path in visible:
-            if not os.path.exists(path):
-                continue
-            rights = _FS_EXECUTE | _FS_READ_FILE | (_FS_READ_DIR if os.path.isdir(path) else 0)
+        for path, rights in _grants(visible, [path for path in hidden if os.path.isdir(path)]):
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
             rule = struct.pack("<Qi", rights, descriptor)
             added = _libc.syscall(SYS_LANDLOCK_ADD_RULE, rules, _RULE_PATH_BENEATH, rule, 0)
@@ -208,17 +205,31 @@ def restrict_files(visible: Iterable[str]) -> None:
         os.close(rules)
 
 
+def _grants(visible: Iterable[str], hidden: list[str]) -> Iterator[tuple[str, int]]:
+    """Paths and the rights to give on each. A right cannot be taken back below: so give it beside what is hidden."""
+    for path in visible:
+        if not os.path.exists(path) or path in hidden:
+            continue
+        is_directory = os.path.isdir(path)
+        if is_directory and any(other.startswith(path.rstrip("/") + "/") for other in hidden):
+            yield path, _FS_READ_DIR
+            yield from _grants([entry.path for entry in os.scandir(path)], hidden)
+        else:
+            yield path, _FS_EXECUTE | _FS_READ_FILE | (_FS_READ_DIR if is_directory else 0)
+
+
 # -- seccomp
 
 # What numpy code in a single-threaded Python needs, and no more: no new process or thread, no socket, no
-# signal to anyone, no mount, no trace of another process. Name: number on x86-64, number on AArch64.
+# signal to anyone, no mount, no trace of another process, and nothing that changes a file by its name alone
+# (Landlock lets chmod and utime pass, and its first versions truncate). Name: number on x86-64, on AArch64.
 _ALLOWED: dict[str, tuple[int, int | None]] = {
-    "access": (21, None), "arch_prctl": (158, None), "brk": (12, 214), "chdir": (80, 49), "chmod": (90, None),
+    "access": (21, None), "arch_prctl": (158, None), "brk": (12, 214), "chdir": (80, 49),
     "clock_getres": (229, 114), "clock_gettime": (228, 113), "clock_nanosleep": (230, 115), "close": (3, 57),
     "close_range": (436, 436), "creat": (85, None), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
     "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_pwait": (281, 22), "epoll_wait": (232, None),
     "exit": (60, 93), "exit_group": (231, 94), "faccessat": (269, 48), "faccessat2": (439, 439),
-    "fchmodat": (268, 53), "fcntl": (72, 25), "fdatasync": (75, 83), "flock": (73, 32), "fstat": (5, 80),
+    "fcntl": (72, 25), "fdatasync": (75, 83), "flock": (73, 32), "fstat": (5, 80),
     "fstatfs": (138, 44), "fsync": (74, 82), "ftruncate": (77, 46), "futex": (202, 98),
     "get_robust_list": (274, 100), "getcpu": (309, 168), "getcwd": (79, 17), "getdents": (78, None),
     "getdents64": (217, 61), "getegid": (108, 177), "geteuid": (107, 175), "getgid": (104, 176),
@@ -237,9 +248,14 @@ _ALLOWED: dict[str, tuple[int, int | None]] = {
     "sched_yield": (24, 124), "select": (23, None), "sendto": (44, 206), "set_robust_list": (273, 99),
     "set_tid_address": (218, 96), "setitimer": (38, 103), "sigaltstack": (131, 132), "stat": (4, None),
     "statfs": (137, 43), "statx": (332, 291), "sysinfo": (99, 179), "times": (100, 153),
-    "truncate": (76, 45), "umask": (95, 166), "uname": (63, 160), "unlink": (87, None), "unlinkat": (263, 35),
-    "utimensat": (280, 88), "write": (1, 64), "writev": (20, 66),
+    "umask": (95, 166), "uname": (63, 160), "unlink": (87, None), "unlinkat": (263, 35),
+    "write": (1, 64), "writev": (20, 66),
 }  # fmt: skip
+# Of these, only some commands (the second argument): others make the kernel send signals to any process.
+_COMMANDS = {
+    "fcntl": (0, 1, 2, 3, 4, 5, 6, 7, 1030),  # F_DUPFD, flags, locks, F_DUPFD_CLOEXEC
+    "ioctl": (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451),  # TCGETS, size, FIONREAD, FIONBIO, FIO(N)CLEX
+}
 _PRLIMIT64 = (302, 261)  # allowed to read limits, not to set them
 _CLONE3 = 435  # says "no such call", so that the C library falls back to clone, which says "not permitted"
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
@@ -259,9 +275,14 @@ def filter_system_calls() -> None:
     eperm, enosys = 1, 38
     # struct seccomp_data: nr at 0, arch at 4, args of 8 bytes each from 16.
     program = [(load, 0, 0, 4), (equal, 1, 0, audit_arch), (answer, 0, 0, kill), (load, 0, 0, 0)]
-    numbers = [number for row in _ALLOWED.values() if (number := row[column]) is not None]
-    for number in sorted(numbers):
-        program += [(equal, 0, 1, number), (answer, 0, 0, allow)]
+    for name, row in _ALLOWED.items():
+        if row[column] is not None and name not in _COMMANDS:
+            program += [(equal, 0, 1, row[column]), (answer, 0, 0, allow)]
+    for name, commands in _COMMANDS.items():
+        program += [(equal, 0, 2 * len(commands) + 2, _ALLOWED[name][column]), (load, 0, 0, 24)]
+        for command in commands:
+            program += [(equal, 0, 1, command), (answer, 0, 0, allow)]
+        program += [(answer, 0, 0, errno | eperm)]
     program += [(equal, 0, 1, _CLONE3), (answer, 0, 0, errno | enosys)]
     program += [
         (equal, 0, 5, _PRLIMIT64[column]),  # new_limit, the third argument, must be a null pointer

@@ -175,11 +175,10 @@ class RemoteSession(Session):
         super().__init__()
         self._connection = connection
         self._connection.setblocking(False)
-        try:
-            self._pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
-        except OSError:  # it is gone already
-            self._pidfd = None
-        self._pid = pid
+        self._pid, self._pidfd = pid, None
+        if hasattr(os, "pidfd_open"):  # a number may come to mean another process; this may not
+            with contextlib.suppress(OSError):  # it is gone already
+                self._pidfd = os.pidfd_open(pid)
         self.alive = True
         frame = self._receive(time.monotonic() + START)
         if isinstance(frame, Problem) or frame[0] != b"!":
@@ -250,11 +249,13 @@ class RemoteSession(Session):
         self.alive = False
         self._connection.close()
         with contextlib.suppress(OSError):
-            if self._pidfd is not None:
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-                os.close(self._pidfd)
-            else:
+            if not hasattr(os, "pidfd_open"):
                 os.kill(self._pid, signal.SIGKILL)
+            elif self._pidfd is not None:
+                try:
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                finally:
+                    os.close(self._pidfd)
 
     def __enter__(self) -> "RemoteSession":
         return self
@@ -296,7 +297,6 @@ def _environment() -> dict[str, str]:
         **keep,
         **dict.fromkeys(threads, "1"),
         "MPLBACKEND": "Agg",
-        "TMPDIR": "/scratch",
-        "HOME": "/scratch",
+        "HOME": os.path.expanduser("~"),  # matplotlib has a list of fonts there and would otherwise make one
         "LC_ALL": "C.UTF-8",
     }

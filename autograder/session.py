@@ -111,9 +111,11 @@ class Session:
             self._callback_count = 0
         self._originals.append(tuple((i, args[i]) for i in inout))
         try:
-            return self._request(request, seconds)
+            reply = self._request(request, seconds)
         finally:
             self._originals.pop()
+        reply.after = {i: value for i, value in reply.after.items() if 0 <= i < len(args)}
+        return reply
 
     def forget(self) -> None:
         """Free everything that earlier calls kept."""
@@ -128,11 +130,8 @@ class Session:
             return Reply(problem=answer)
         try:
             return _reply(wire.decode(answer, self._lookup))
-        except (wire.WireError, KeyError, TypeError, AttributeError, ValueError) as error:
-            # ValueError: dataclass fields of a wrong kind; a well-behaved worker sends none of these.
-            return Reply(
-                problem=Problem("raised", "ValueError", f"an answer that makes no sense: {error}"[:300])
-            )
+        except Exception as error:  # a well-behaved worker sends nothing of the sort: anything may be wrong
+            return Reply(problem=Problem("raised", "ValueError", f"an answer that makes no sense: {_text(error)}"))
 
     def _exchange(self, request: bytes, seconds: float | None) -> bytes | Problem:
         raise NotImplementedError
@@ -163,17 +162,16 @@ class Session:
             function = self._callbacks[message["id"]]
             originals = self._originals[-1] if self._originals else ()
             saved = [(original, _copy(original)) for _, original in originals]
-            for i, original in originals:
-                _overwrite(original, message["inout"][i])
             try:
+                for i, original in originals:
+                    _overwrite(original, message["inout"][i])
                 value = function(*message["args"], **message["kwargs"])
             finally:
                 for original, copy in saved:
                     _overwrite(original, copy)
             return wire.encode({"value": value}, self._keep)
         except Exception as error:  # arguments come from student code: anything may be wrong with them
-            text = str(error)[:MAX_MESSAGE]
-            return wire.encode({"error": {"type": type(error).__name__, "message": text}})
+            return wire.encode({"error": {"type": type(error).__name__, "message": _text(error)}})
 
 
 class LocalSession(Session):
@@ -198,10 +196,15 @@ def _reply(answer: dict) -> Reply:
     if "error" not in answer:
         return Reply(answer["value"], None, after)
     error = answer["error"]
-    texts = {key: str(error[key])[:MAX_MESSAGE] for key in ("kind", "type", "message", "source")}
+    texts = {key: _text(error[key]) for key in ("kind", "type", "message", "source")}
     if texts["kind"] not in ("raised", "missing", "timed out"):
         raise ValueError("an error of unknown kind")
     return Reply(None, Problem(line=int(error["line"]), **texts), after)
+
+
+def _text(value: Any) -> str:
+    """Text that can be stored anywhere: of bounded length, and no half of a surrogate pair."""
+    return str(value)[:MAX_MESSAGE].encode("utf-8", "replace").decode()
 
 
 def _copy(value: Any) -> Any:

@@ -17,8 +17,12 @@ from typing import Any
 import numpy as np
 
 MAX_BYTES = 64 * 2**20
+MAX_HEADER = 8 * 2**20  # JSON takes some twenty times its size when it is read
 MAX_DEPTH = 40
 MAX_NODES = 200_000
+MAX_INT_BITS = 1024
+MAX_DIMENSIONS = 64  # numpy's own limit
+MAX_KEYS = 1_000  # of dicts, other than text: whoever chooses numbers can choose them to collide
 _ARRAY_KINDS = {  # of a fixed size on every platform
     np.dtype(name).str for name in "bool i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16".split()
 }
@@ -46,8 +50,8 @@ def encode(value: Any, keep: Keep | None = None) -> bytes:
     Raises
     ------
     WireError
-        If the value holds something that cannot be encoded (and there is no `keep`), is nested more than
-        `MAX_DEPTH` deep, or is larger than `MAX_BYTES`.
+        If the value holds something that cannot be encoded (and there is no `keep`), or exceeds a limit: of
+        depth, of parts, of bytes.
 
     Examples
     --------
@@ -56,7 +60,10 @@ def encode(value: Any, keep: Keep | None = None) -> bytes:
     """
     writer = _Writer(keep)
     tree = writer.tree(value, 0)
-    header = json.dumps(tree, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    # As it is, not escaped: two surrogates of a pair would come back as one character.
+    header = json.dumps(tree, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    if len(header) > MAX_HEADER:
+        raise WireError(f"the text and structure of the value take more than {MAX_HEADER} bytes")
     data = b"".join([struct.pack(">I", len(header)), header, *writer.blobs])
     if len(data) > MAX_BYTES:
         raise WireError(f"the value takes {len(data)} bytes; at most {MAX_BYTES} can be sent")
@@ -81,6 +88,8 @@ def decode(data: bytes, lookup: Lookup | None = None) -> Any:
     """
     try:
         (size,) = struct.unpack_from(">I", data)
+        if size > MAX_HEADER:
+            raise WireError("the header of the message is too large")
         header, blob = data[4 : 4 + size], memoryview(data)[4 + size :]
         if len(header) != size:
             raise WireError("the message ends inside its header")
@@ -106,6 +115,7 @@ class _Writer:
         self.blobs: list[bytes] = []
         self.at = 0
         self.nodes = 0
+        self.keys = 0
 
     def blob(self, data: bytes) -> int:
         """Append raw bytes and return where they start."""
@@ -125,7 +135,7 @@ class _Writer:
         if value is None or kind in (bool, float, str):
             return value
         if kind is int:
-            return value if value.bit_length() < 1024 else self.kept(value)
+            return value if value.bit_length() < MAX_INT_BITS else self.kept(value)
         if kind is complex:
             return ["complex", value.real, value.imag]
         if kind is bytes:
@@ -135,6 +145,9 @@ class _Writer:
         if kind in (tuple, list):
             return [kind.__name__, [self.tree(item, depth + 1) for item in value]]
         if kind is dict:
+            self.keys += sum(type(key) is not str for key in value)
+            if self.keys > MAX_KEYS:
+                raise WireError(f"the value has more than {MAX_KEYS} keys that are not text")
             pairs = [[self.tree(k, depth + 1), self.tree(v, depth + 1)] for k, v in value.items()]
             return ["dict", pairs]
         if isinstance(value, np.ndarray | np.generic):
@@ -172,16 +185,23 @@ class _Reader:
         self.blob = blob
         self.lookup = lookup
         self.nodes = 0
+        self.keys = 0
+        self.left = len(blob)  # each byte is read once: many arrays over one part would take memory without end
 
     def raw(self, start: int, size: int) -> memoryview:
         if not (_is_count(start) and _is_count(size) and start + size <= len(self.blob)):
             raise WireError("a part of the message points outside it")
+        self.left -= size
+        if self.left < 0:
+            raise WireError("the parts of the message overlap")
         return self.blob[start : start + size]
 
     def value(self, tree: Any, depth: int) -> Any:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise WireError("the message is nested too deeply or has too many parts")
+        if isinstance(tree, int) and tree.bit_length() >= MAX_INT_BITS:
+            raise WireError("the message holds an integer of too many digits")
         if tree is None or isinstance(tree, bool | int | float | str):
             return tree
         if not isinstance(tree, list) or not tree:
@@ -199,7 +219,7 @@ class _Reader:
             case "list", [list() as items]:
                 return [self.value(item, depth + 1) for item in items]
             case "dict", [list() as pairs]:
-                return {self.value(k, depth + 1): self.value(v, depth + 1) for k, v in pairs}
+                return dict(self.pair(pair, depth + 1) for pair in pairs)
             case "array" | "scalar", [str() as dtype, list() as shape, start]:
                 array = self.array(dtype, shape, start)
                 return array[()] if kind == "scalar" else array
@@ -211,15 +231,23 @@ class _Reader:
                 return self.lookup(kind, number)
         raise WireError(f"the message holds a value of unknown kind {str(kind)[:40]!r}")
 
+    def pair(self, pair: Any, depth: int) -> tuple[Any, Any]:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise WireError("an entry of a dict is not a pair")
+        self.keys += not isinstance(pair[0], str)
+        if self.keys > MAX_KEYS:
+            raise WireError("the message holds too many keys that are not text")
+        return self.value(pair[0], depth), self.value(pair[1], depth)
+
     def array(self, dtype: str, shape: list, start: int) -> np.ndarray:
         if dtype not in _ARRAY_KINDS:
             raise WireError(f"arrays of dtype {dtype[:40]!r} are not sent")
-        if len(shape) > 32 or not all(_is_count(size) for size in shape):
+        if len(shape) > MAX_DIMENSIONS or not all(_is_count(size) for size in shape):
             raise WireError("an array has an impossible shape")
         size = math.prod(shape) * np.dtype(dtype).itemsize
         array = np.frombuffer(self.raw(start, size), dtype=dtype).reshape(shape)
         if array.dtype == np.bool_:
-            return array.view(np.uint8) != 0  # a bool byte other than 0 and 1 would behave like neither
+            return array.view(np.uint8).astype(np.bool_)  # a byte other than 0 and 1 would behave like neither
         return array.copy()
 
 
@@ -237,4 +265,8 @@ def _generator(state: Any) -> np.random.Generator:
         bits.state = state
     except Exception as error:  # numpy checks the state it is given, in several ways
         raise WireError(f"an impossible generator state: {error}") from None
+    state = bits.state  # but not this: where in its buffer the next number lies
+    position, end = (state["state"]["pos"], 624) if name == "MT19937" else (state.get("buffer_pos", 0), 4)
+    if not 0 <= position <= end:
+        raise WireError("an impossible generator state: it points outside its buffer")
     return np.random.Generator(bits)

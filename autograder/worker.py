@@ -31,6 +31,7 @@ def main(config: dict) -> None:
     servant, isolation = _load(config)
     if isolation is not None:
         config["memory"] += isolation.memory_in_use()
+        os.environ.update(HOME=isolation.SCRATCH, TMPDIR=isolation.SCRATCH)
     if config["level"] == "namespaces":
         isolation.enter_own_root(config["staging"], config["visible"], config["hidden"])
     _silence()
@@ -116,7 +117,8 @@ def _wall_in(connection: socket.socket, config: dict, isolation: types.ModuleTyp
         isolation.mount_scratch()
     isolation.drop_privileges()
     if config["level"] == "landlock":
-        isolation.restrict_files(config["visible"])
+        os.chdir("/")
+        isolation.restrict_files(config["visible"], config["hidden"])
     isolation.limit_resources(config["memory"], config["cpu_seconds"])
     isolation.filter_system_calls()
     return True

@@ -303,6 +303,23 @@ def _lone_surrogates(course: Path) -> bytes:
     return _text(notebook)
 
 
+def _many_magics(course: Path) -> bytes:
+    """Code that takes IPython's own rewriting longer with every line."""
+    notebook = _right(course)
+    source = "%alias_magic x y  # words that make the line longer than it would be without them\n" * 1000
+    notebook["cells"].insert(0, {"cell_type": "code", "source": source, "metadata": {}})
+    return _text(notebook)
+
+
+def _hard_to_parse(course: Path) -> bytes:
+    """Code that is hard on a parser: nests, sums and chains without end."""
+    notebook = _right(course)
+    texts = ["(" * 150 + "1" + ")" * 150, " + ".join(["1"] * 20_000), "-" * 50_000 + "1", "[" * 5_000, "x" + ".a" * 20_000]
+    for text in [*texts, "\0", "\f\r\x0b", "\n" * 900_000]:
+        notebook["cells"].insert(0, {"cell_type": "code", "source": f"x = {text}", "metadata": {}})
+    return _text(notebook)
+
+
 _READABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "format_3": ("Right, in the format of 2013.", _format_3),
     "byte_order_mark": ("Right, saved on Windows.", lambda course: b"\xef\xbb\xbf" + _text(_right(course))),
@@ -311,6 +328,8 @@ _READABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "ids_of_other_types": ("Right, and each graded id occurs again on a cell of another type.", _ids_of_other_types),
     "inflated_points": ("Right, and says that it is worth 8,500 points.", _inflated_points),
     "long_outputs": ("Right, with tens of megabytes of output.", _long_outputs),
+    "many_magics": ("Right, and a cell of a thousand magics.", _many_magics),
+    "hard_to_parse": ("Right, and cells that no parser likes.", _hard_to_parse),
     "lone_surrogates": ("Right, with characters that no file can hold.", _lone_surrogates),
 }
 
