@@ -55,10 +55,11 @@ def run_asserts(
         status = 1
         with contextlib.suppress(BaseException):
             os.close(reader)
+            _silence()
             _limit(seconds)
             result = _run(session, code, imports, call_seconds)
             fields = vars(result) if isinstance(result, Problem) else result
-            os.write(writer, wire.encode(fields))
+            os.write(writer, wire.encode((fields, getattr(session, "alive", True))))
             status = 0
         os._exit(status)
     os.close(writer)
@@ -69,12 +70,12 @@ def run_asserts(
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    if data:
-        result = wire.decode(data)
-        return Problem(**result) if isinstance(result, dict) else result
-    close = getattr(session, "close", None)  # the conversation was cut in the middle
-    if close is not None:
+    result, alive = wire.decode(data) if data else (None, False)
+    close = getattr(session, "close", None)
+    if not alive and close is not None:  # it ended in the child, or the conversation was cut in the middle
         close()
+    if data:
+        return Problem(**result) if isinstance(result, dict) else result
     if data is None:
         return Problem("timed out", "", "the test cell did not finish in time")
     return Problem("died", "", "the test cell was ended: it needed too much memory or time")
@@ -156,6 +157,13 @@ def _write_back(original: Any, after: Any) -> None:
             original[key] = value
     elif isinstance(original, np.random.Generator) and isinstance(after, np.random.Generator):
         original.bit_generator.state = after.bit_generator.state
+
+
+def _silence() -> None:
+    """What the cell prints may hold a student's text, and goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(null, stream)
 
 
 def _limit(seconds: float) -> None:

@@ -22,7 +22,8 @@ from typing import Any
 
 from . import grading, notebook
 from .course import Course, Submission
-from .sandbox import Sandbox
+from .sandbox import Sandbox, SandboxError
+from .session import Session
 from .view import build_view
 
 _level: str | None = None
@@ -81,9 +82,7 @@ def _all(
             if pool is not None:
                 pool.shutdown(wait=True, cancel_futures=True)
         waiting = [submission for submission in waiting if submission not in done]
-        if (
-            waiting and not done
-        ):  # a whole round without progress: one of them kills the process that grades it
+        if waiting and not done:  # no progress in a whole round: one of them kills the process that grades it
             for submission in waiting:
                 yield _grade_alone(course, submission)
             return
@@ -97,10 +96,9 @@ def grade_one(root: str, submission: Submission) -> Graded:
     course = Course(Path(root))
     assignment = _assignment(root, submission.assignment)
     try:
-        sandbox = sandbox_for(submission.assignment)
-        session = sandbox.session
-        result, graded = grading.grade_file(submission.path, submission.student, assignment, session)
-        result.isolation = sandbox.level
+        open_session = functools.partial(session_for, submission.assignment)
+        result, graded = grading.grade_file(submission.path, submission.student, assignment, open_session)
+        result.isolation = sandbox_for(submission.assignment).level
     except Exception as error:  # our own mistake must not cost a student the row, or the others theirs
         reason = (
             f"the grader failed on it ({type(error).__name__}: {error}); grade it by hand and report this"
@@ -131,6 +129,15 @@ def sandbox_for(assignment: str) -> Sandbox:
         sandbox = Sandbox(build_view(assignment, Path(folder)), _level)
     atexit.register(sandbox.close)
     return sandbox
+
+
+def session_for(assignment: str) -> Session:
+    """A fresh process for student code; if the sandbox itself has gone, from a new one."""
+    try:
+        return sandbox_for(assignment).session()
+    except SandboxError:
+        sandbox_for.cache_clear()
+        return sandbox_for(assignment).session()
 
 
 @functools.cache

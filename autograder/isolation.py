@@ -13,6 +13,7 @@ import os
 import platform
 import resource
 import signal
+import stat
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -166,7 +167,7 @@ def drop_privileges() -> None:
 # -- Landlock
 
 # Rights on files by the version of the interface that brought them: linux/landlock.h
-_FS_EXECUTE, _FS_READ_FILE, _FS_READ_DIR = 1 << 0, 1 << 2, 1 << 3
+_FS_EXECUTE, _FS_WRITE_FILE, _FS_READ_FILE, _FS_READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _FS_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 _NET_RIGHTS = {4: 0b11}  # bind and connect TCP
 _SCOPES = {6: 0b11}  # abstract sockets, signals
@@ -179,7 +180,7 @@ def landlock_version() -> int:
 
 
 def restrict_files(visible: Iterable[str], hidden: Iterable[str] = ()) -> None:
-    """Let this process read below `visible` but not below `hidden`, write nowhere, and open no TCP connection.
+    """Let this process read below `visible` but not below `hidden`, write to no file, and open no TCP connection.
 
     Needs `drop_privileges` first. Names of files outside stay visible to `stat`; their contents do not.
     """
@@ -210,12 +211,14 @@ def _grants(visible: Iterable[str], hidden: list[str]) -> Iterator[tuple[str, in
     for path in visible:
         if not os.path.exists(path) or path in hidden:
             continue
-        is_directory = os.path.isdir(path)
-        if is_directory and any(other.startswith(path.rstrip("/") + "/") for other in hidden):
+        if any(other.startswith(path.rstrip("/") + "/") for other in hidden):
             yield path, _FS_READ_DIR
             yield from _grants([entry.path for entry in os.scandir(path)], hidden)
+        elif os.path.isdir(path):
+            yield path, _FS_EXECUTE | _FS_READ_FILE | _FS_READ_DIR
         else:
-            yield path, _FS_EXECUTE | _FS_READ_FILE | (_FS_READ_DIR if is_directory else 0)
+            device = stat.S_ISCHR(os.stat(path).st_mode)  # /dev/null: anybody may write there
+            yield path, _FS_EXECUTE | _FS_READ_FILE | (_FS_WRITE_FILE if device else 0)
 
 
 # -- seccomp

@@ -6,6 +6,7 @@ A course's ``nbgrader_config.py`` is two lines: ``from autograder.nbgrader_plugi
 the same boundary as ``minigrad grade``.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,9 @@ class GradeBehindBoundary(NbGraderPreprocessor):
         if "unreadable" in note:
             result, graded = grading.unreadable(student, assignment, note["unreadable"])
         else:
-            sandbox = batch.sandbox_for(assignment.name)
-            result, graded = grading.grade_notebook(nb, student, assignment, sandbox.session)
-            result.isolation = sandbox.level
+            open_session = functools.partial(batch.session_for, assignment.name)
+            result, graded = grading.grade_notebook(nb, student, assignment, open_session)
+            result.isolation = batch.sandbox_for(assignment.name).level
             result.notes[:0] = [line for line in note.get("notes", []) if line not in result.notes]
         graded.metadata[KEY] = {"row": result.as_row()}
         return graded, resources

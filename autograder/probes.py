@@ -13,17 +13,26 @@ import numpy as np
 
 def cubic(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     """Sum of ``a x^3 + b x``: its third derivative makes the order of a difference formula show."""
+    _same_shape(x, a)
     return float((a * x**3 + b * x).sum())
 
 
 def waves(x: np.ndarray, a: np.ndarray) -> float:
     """Sum of ``sin(a x)`` plus the product of the first and last entry, so that entries interact."""
+    _same_shape(x, a)
     return float(np.sin(a * x).sum() + x.flat[0] * x.flat[-1])
 
 
 def squares(params: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> float:
     """Weighted sum of ``p^2 / 2`` over the tensors of a dict: the gradient of each is its weight times itself."""
     return float(sum(weights[name] * (params[name] ** 2).sum() / 2 for name in weights))
+
+
+def _same_shape(x: np.ndarray, a: np.ndarray) -> None:
+    """Broadcasting would turn a large array of an odd shape into a much larger one, on the trusted side."""
+    if not isinstance(x, np.ndarray) or x.shape != a.shape:
+        given = f"one of shape {x.shape}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
+        raise ValueError(f"f takes an array of shape {a.shape}; it was given {given}")
 
 
 PROBES: dict[str, Callable] = {"cubic": cubic, "waves": waves, "squares": squares}
@@ -41,7 +50,8 @@ class Counted:
         """Evaluate at what was passed, or at what is closed over."""
         self.count += 1
         x = args[0] if self.over is None else self.arguments[self.over]
-        return self.function(x, **self.parameters)
+        with np.errstate(all="ignore"):  # far out it overflows, and that is the student's to see
+            return self.function(x, **self.parameters)
 
 
 def build(name: str, parameters: Mapping[str, Any], over: int | None = None) -> Counted:

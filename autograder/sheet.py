@@ -107,7 +107,8 @@ class Choice:
     @staticmethod
     def digest(salt: str, answer: str) -> str:
         """Digest of an answer, whatever its case and spacing."""
-        return hashlib.sha256(f"{salt}:{' '.join(answer.lower().split())}".encode()).hexdigest()[:16]
+        text = f"{salt}:{' '.join(answer.lower().split())}"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 Expectation = Close | Between | Choice
@@ -426,9 +427,11 @@ def _same_but_for_rounding(before: Any, after: Any) -> bool:
         )
     if not isinstance(after, np.ndarray) or before.shape != after.shape:
         return False
-    return bool(
-        np.all(np.abs(after - before) <= 16 * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(before)))
-    )
+    if after.dtype != before.dtype:
+        return False
+    with np.errstate(all="ignore"):
+        bound = 16 * np.finfo(np.float64).eps * np.maximum(1.0, np.abs(before))
+        return bool(np.all(np.abs(after - before) <= bound))
 
 
 def _as_float32(step: Call | Fetch) -> Call | Fetch:

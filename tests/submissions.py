@@ -20,9 +20,9 @@ is. Then come directives, one a line, and the cells that the student wrote::
 ``# slow``
     It costs one of the grader's time limits.
 ``# delete: ID ...``, ``# duplicate: ID ...``, ``# move: ID after ID``, ``# retype: ID markdown``
-    What happened to whole cells.
+    What happened to whole cells, before anything was written. The id of a duplicate is ``ID-copy``.
 ``# strip: metadata``, ``# strip: ids``
-    What got lost on the way.
+    What got lost on the way, afterwards: these come last.
 
 A cell begins with ``# %% ID`` (it takes the place of that cell) or ``# %% after ID``, ``# %% before ID`` (it was
 added there). An ID is a grade_id, a cell id, or ``setup``. The files are not called ``.py`` because nothing may
@@ -106,6 +106,9 @@ def build(overlay: Path, course: Path, destination: Path) -> None:
     """Write the notebook that a file of cells describes."""
     directives, cells = _parse(overlay)
     notebook = _base(course, dict(directives).get("base", "solution"))
+    structure = [(key, rest) for key, rest in directives if key != "strip"]
+    for key, rest in structure:
+        _apply(notebook, key, rest)
     for where, target, source in cells:
         at = _find(notebook, target)
         if where == "at":
@@ -113,7 +116,7 @@ def build(overlay: Path, course: Path, destination: Path) -> None:
         else:
             added = nbformat.v4.new_code_cell(source, id=f"added-{len(notebook.cells)}")
             notebook.cells.insert(at + (where == "after"), added)
-    for key, rest in directives:
+    for key, rest in directives[len(structure) :]:
         _apply(notebook, key, rest)
     destination.write_text(nbformat.writes(notebook, version=nbformat.NO_CONVERT), encoding="utf-8")
 
