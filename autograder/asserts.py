@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from . import wire
-from .servant import EXCEPTIONS, MAX_MESSAGE
-from .session import Handle, Problem, Session
+from .servant import EXCEPTIONS
+from .session import Handle, Problem, Session, plain_text
 
 SECONDS = 30.0
 MEMORY = 2 << 30
@@ -98,7 +98,7 @@ def _run(session: Session, code: str, imports: Iterable[str], call_seconds: floa
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         return float(value) if number and np.isfinite(value) else None
     except Exception as error:
-        return Problem("raised", type(error).__name__, str(error)[:MAX_MESSAGE])
+        return Problem("raised", type(error).__name__, plain_text(error))
 
 
 class _Namespace(dict):

@@ -217,7 +217,11 @@ def _deadline(seconds: float | None) -> Iterator[None]:
         yield
         return
 
+    late = False
+
     def interrupt(signum: int, frame: types.FrameType | None) -> None:
+        nonlocal late
+        late = True
         raise TimeUp
 
     try:
@@ -226,3 +230,5 @@ def _deadline(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+    if late:  # student code swallowed it, and went on to an answer
+        raise TimeUp

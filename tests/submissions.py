@@ -118,7 +118,7 @@ def build(overlay: Path, course: Path, destination: Path) -> None:
             notebook.cells.insert(at + (where == "after"), added)
     for key, rest in directives[len(structure) :]:
         _apply(notebook, key, rest)
-    destination.write_text(nbformat.writes(notebook, version=nbformat.NO_CONVERT), encoding="utf-8")
+    destination.write_text(json.dumps(notebook, indent=1), encoding="utf-8")  # as it is, valid or not
 
 
 def _parse(path: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
