@@ -1,9 +1,10 @@
 """Grade one submission: one notebook in, one result out, whatever the notebook holds.
 
 Cells run in the order in which they stand, as after "restart and run all": setup cells, solution cells and
-what the student added or changed. Experiment and lab cells that were left as given are skipped, unless what a
-student wrote reads a variable that they set. Each check runs where it stands, on this side of the boundary. When student code ends its process, the cells that ran
-before are run again in a new one, and grading goes on behind the cell or call that ended it.
+what the student added or changed. Experiment and lab cells that were left as given are skipped, unless
+something to be run reads a variable that they set. Each check runs where it stands, on this side of the
+boundary. When student code ends its process, the cells that ran before are run again in a new one, and
+grading goes on behind the cell or call that ended it.
 """
 
 import ast
@@ -177,13 +178,14 @@ def grade_notebook(
 
 def _idle(graded: NotebookNode, given: Mapping[str, str]) -> set[str]:
     """Ids of experiment and lab cells that were left as given, and set nothing that a cell to be run reads."""
-    idle, wanted = set(), set()
+    idle: set[str] = set()
+    wanted: set[str] = set()
     for cell in reversed(graded.cells):
         if cell.cell_type != "code" or notebook.is_check(cell):
             continue
         reads, sets = _names(cell.source)
-        left = bool({"experiment", "lab"} & set(notebook.tags(cell))) and given.get(cell.get("id")) == cell.source
-        if left and not wanted & sets:
+        ours = not {"experiment", "lab"}.isdisjoint(notebook.tags(cell))
+        if ours and given.get(cell.get("id")) == cell.source and not wanted & sets:
             idle.add(cell.id)
         else:
             wanted = (wanted - sets) | reads
@@ -192,9 +194,13 @@ def _idle(graded: NotebookNode, given: Mapping[str, str]) -> set[str]:
 
 def _names(source: str) -> tuple[set[str], set[str]]:
     """Variables of the notebook that a cell reads without having set them, and those that it sets."""
-    reads, sets = set(), set()
+    reads: set[str] = set()
+    sets: set[str] = set()
+    source = re.sub(r"^[ \t]*[%!].*", "", source, flags=re.MULTILINE)
     try:
-        tables = [symtable.symtable(source, "<cell>", "exec")]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tables = [symtable.symtable(source, "<cell>", "exec")]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return reads, sets
     while tables:

@@ -151,14 +151,17 @@ class _Repair:
                     self.cells[copy] = _added("raw", "(a copy of a check cell was removed)", None)
             if len(positions) > 1 and name:
                 self.notes.append(f"cell {name} occurs {len(positions)} times")
-        recovered = sum(sure > 0 and bool(_grade_id(self.source[wanted])) for wanted, (sure, _) in best.items())
+        marked = {wanted for wanted in best if _grade_id(self.source[wanted])}
+        recovered = sum(best[wanted][0] > 0 for wanted in marked)
         if recovered:
             self.notes.append(f"{recovered} cells had lost their metadata and were matched by id or content")
 
-    def _last_above_check(self, wanted: int, positions: list[int], best: dict[int, tuple[int, list[int]]]) -> int:
+    def _last_above_check(
+        self, wanted: int, positions: list[int], best: dict[int, tuple[int, list[int]]]
+    ) -> int:
         """Of several copies of a solution, all of which run, the one whose word counts when its check comes."""
-        later = range(wanted + 1, len(self.source))
-        check = next((best[i][1][0] for i in later if is_check(self.source[i]) and i in best), len(self.cells))
+        checks = (i for i in range(wanted + 1, len(self.source)) if is_check(self.source[i]) and i in best)
+        check = next((best[i][1][0] for i in checks), len(self.cells))
         above = [position for position in positions if position < check]
         return above[-1] if above else positions[0]
 
