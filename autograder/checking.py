@@ -265,7 +265,9 @@ def _judge_problem(function: str, problem: Problem, case: SheetCase, sheet: Shee
     if problem.type == "NotImplementedError":
         return NOT_RUN, f"{function} is not written yet" + ("" if own else "; this one needs it"), ""
     # A problem without a type is no exception: the function returned something that cannot be unpacked.
-    outcome = {"timed out": TIMED_OUT}.get(problem.kind, RAISED if problem.type or problem.kind == "died" else WRONG)
+    outcome = {"timed out": TIMED_OUT}.get(
+        problem.kind, RAISED if problem.type or problem.kind == "died" else WRONG
+    )
     return (
         outcome,
         f"{function} {problem}" if problem.kind == "raised" else f"{function}: {problem}",

@@ -46,7 +46,7 @@ def read(path: Path) -> NotebookNode:
     Unreadable
         Whatever is wrong with the file: no other exception leaves this function.
     """
-    return parse(_read_bytes(path))
+    return parse(read_bytes(path))
 
 
 def parse(data: bytes) -> NotebookNode:
@@ -173,14 +173,14 @@ class _Repair:
             return _added(cell.cell_type, cell.source, cell.get("id"))
         original = self.source[wanted]
         name = _grade_id(original)
-        text = cell.source
-        if name and cell.cell_type != original.cell_type:
-            self.notes.append(f"cell {name} had become a {cell.cell_type} cell: restored")
+        text, kind = cell.source, cell.cell_type
+        if self._needed(wanted) and kind != original.cell_type:
+            self.notes.append(f"cell {name or 'setup'} had become a {kind} cell: restored")
+            kind = original.cell_type
         if name and not _is_solution(original):
             if text.strip() not in (original.source.strip(), self.released.get(name, "").strip()):
                 self.notes.append(f"cell {name} had been changed: restored")
             text = original.source
-        kind = original.cell_type if name else cell.cell_type
         metadata = original.metadata if kind == original.cell_type else {}
         return _new_cell(kind, text, metadata, original.get("id"))
 
@@ -260,7 +260,8 @@ def check_name(cell: NotebookNode) -> str | None:
     return found.group(2) if found else None
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a submitted file, if it is one; raises as `read` does."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -300,7 +301,9 @@ def _cell(content: Any) -> NotebookNode | None:
     source = source.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written to a file
     cell_id = content.get("id")
     valid = isinstance(cell_id, str) and re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell_id)
-    return _new_cell(content["cell_type"], source, _marks(content.get("metadata")), cell_id if valid else None)
+    return _new_cell(
+        content["cell_type"], source, _marks(content.get("metadata")), cell_id if valid else None
+    )
 
 
 def _marks(metadata: Any) -> dict:
@@ -309,7 +312,9 @@ def _marks(metadata: Any) -> dict:
     if isinstance(metadata, dict):
         marks, found = metadata.get("nbgrader"), metadata.get("tags")
         if isinstance(marks, dict):
-            kept["nbgrader"] = {key: mark for key, mark in marks.items() if isinstance(mark, str | int | float)}
+            kept["nbgrader"] = {
+                key: mark for key, mark in marks.items() if isinstance(mark, str | int | float)
+            }
         if isinstance(found, list):
             kept["tags"] = [tag for tag in found if isinstance(tag, str)]
     return kept

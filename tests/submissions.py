@@ -426,6 +426,10 @@ def _dangling(course: Path, path: Path) -> None:
     path.symlink_to("nowhere.ipynb")
 
 
+def _link_to_device(course: Path, path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
 def _pipe(course: Path, path: Path) -> None:
     os.mkfifo(path)
 
@@ -438,5 +442,6 @@ _ODD_PATHS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "linked_directory": ("A link to the directory of somebody else.", _linked_directory),
     "link_to_source": ("A link to the solution.", _link_to_source),
     "dangling": ("A link to nothing.", _dangling),
+    "link_to_device": ("A link to zeros without end.", _link_to_device),
     "pipe": ("A named pipe: reading it would never end.", _pipe),
 }

@@ -357,9 +357,21 @@ def test_sessions_are_strangers(box):
 # -- the wire, forged
 
 
+NUMBER = b"<number>"  # in place of the eight bytes that a reply repeats of its request
+# A student can find it: it is in a variable of the function that called theirs.
+FORGE = """
+    import os, sys, time
+    def forge(data):
+        place = sys._getframe()
+        while place.f_code.co_name != "reply":
+            place = place.f_back
+        os.write(3, data.replace(b"<number>", place.f_locals["request"][:8]))
+"""
+
+
 def frame(letter, tree, blob=b""):
     header = json.dumps(tree).encode()
-    data = letter + struct.pack(">I", len(header)) + header + blob
+    data = letter + (NUMBER if letter == b"R" else b"") + struct.pack(">I", len(header)) + header + blob
     return struct.pack(">Q", len(data)) + data
 
 
@@ -379,7 +391,9 @@ FORGED = {
     "random bytes": bytes(range(256)),
     "a letter that nobody sends": frame(b"X", None),
     "a second greeting": frame(b"!", None),
-    "a reply that is no message": struct.pack(">Q", 5) + b"Rabcd",
+    "a reply that is no message": struct.pack(">Q", 13) + b"R" + NUMBER + b"abcd",
+    "a reply that is too short": struct.pack(">Q", 5) + b"Rabcd",
+    "a reply to another request": frame(b"R", 3).replace(NUMBER, bytes(8)),
     "a reply that is no dict": frame(b"R", 3),
     "a reply of nothing": frame(b"R", ["dict", []]),
     "an error of no kind": error(kind="passed"),
@@ -402,7 +416,7 @@ def impatient(monkeypatch):
 @pytest.mark.parametrize("data", FORGED.values(), ids=FORGED)
 def test_a_forged_frame_is_the_forgers_problem(box, impatient, data):
     with box.session() as student:
-        run(student, f"import os, time\ndef f(x):\n    os.write(3, {data!r})\n    time.sleep(60)\n")
+        run(student, FORGE + f"    def f(x):\n        forge({data!r})\n        time.sleep(60)\n")
         problem = student.call("f", (1.0,), seconds=0.1).problem
         assert problem is not None
         assert problem.kind in ("raised", "timed out", "died")
@@ -416,20 +430,24 @@ def test_changes_of_arguments_that_there_are_not_do_not_count(student):
     data = reply(value=1, after=["dict", changes])
     blob = (struct.pack(">I", 1) + b"7") * len(changes)
     data = struct.pack(">Q", len(data) - 8 + len(blob)) + data[8:] + blob
-    run(student, f"import os\ndef f(x):\n    os.write(3, {data!r})\n")
+    run(student, FORGE + f"    def f(x):\n        forge({data!r})\n")
     assert student.call("f", (1.0,)).after == {0: 7}
 
 
-@pytest.mark.parametrize(
-    "identity", [0, 5, -1, "0", None, float("nan")], ids=lambda identity: f"callback {identity}"
-)
-def test_an_endless_stream_of_callbacks_ends(box, impatient, identity):
-    call = ["dict", [["op", "callback"], ["id", identity], ["args", ["tuple", []]], ["kwargs", ["dict", []]]]]
-    data = frame(b"C", call)
+def callback(identity):
+    fields = [["op", "callback"], ["id", identity], ["args", ["tuple", []]], ["kwargs", ["dict", []]]]
+    return frame(b"C", ["dict", fields])
+
+
+ENDLESS = {f"callbacks to {identity}": callback(identity) for identity in (0, 5, -1, "0", None, float("nan"))}
+ENDLESS["replies to other requests"] = frame(b"R", 3).replace(NUMBER, bytes(8))
+
+
+@pytest.mark.parametrize("data", ENDLESS.values(), ids=ENDLESS)
+def test_an_endless_stream_ends(box, impatient, data):
     with box.session() as student:
         run(student, f"import os\ndef f(g):\n    while True: os.write(3, {data * 20!r})\n")
         assert student.call("f", (lambda: 1.0,), seconds=0.2).problem.kind == "timed out"
-        assert not student.alive
 
 
 def test_callbacks_reach_nothing_but_the_functions_that_were_given(student):
@@ -437,13 +455,12 @@ def test_callbacks_reach_nothing_but_the_functions_that_were_given(student):
     given = [lambda: 1, lambda: 2]
     assert student.call("f", tuple(given)).value == (1, 2)
     student.forget()
-    call = ["dict", [["op", "callback"], ["id", 1], ["args", ["tuple", []]], ["kwargs", ["dict", []]]]]
     run(
         student,
         f"""
         import os, struct
         def f():
-            os.write(3, {frame(b"C", call)!r})
+            os.write(3, {callback(1)!r})
             (size,) = struct.unpack(">Q", os.read(3, 8))
             return os.read(3, size).decode(errors="replace")
         """,

@@ -27,12 +27,6 @@ fcntl = pytest.importorskip("fcntl", reason="student code is isolated on Linux o
 ROOT = HERE.parent
 CORPUS = corpus()
 LEVELS = ("namespaces", "landlock")
-# What is not put right yet, and why.
-KNOWN = {
-    "malformed-pipe": "batch.key reads the file before anybody has looked what it is, and never comes back",
-    "hostile-forged_answer": "replies carry no number, so one too many shifts all that follow",
-}
-HANGS = {"malformed-pipe"}
 NAMESPACES_ONLY = {
     name for name, submission in CORPUS.items() if submission.slow
 }  # limits are kept outside of it
@@ -62,7 +56,7 @@ class Run:
 
 
 def names(level: str) -> list[str]:
-    return [n for n in CORPUS if n not in HANGS and (level == "namespaces" or n not in NAMESPACES_ONLY)]
+    return [n for n in CORPUS if level == "namespaces" or n not in NAMESPACES_ONLY]
 
 
 @pytest.fixture(scope="session", params=LEVELS)
@@ -154,12 +148,7 @@ def children() -> dict[int, str]:
 # -- scores
 
 
-def cases() -> list:
-    marks = {name: [pytest.mark.xfail(reason=why, run=name not in HANGS)] for name, why in KNOWN.items()}
-    return [pytest.param(name, marks=marks.get(name, [])) for name in CORPUS]
-
-
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", CORPUS)
 def test_each_gets_what_it_deserves(graded: Run, name: str) -> None:
     submission = CORPUS[name]
     level = graded.rows[0]["isolation"]
