@@ -264,8 +264,8 @@ class _Run:
         self._close()
         if self.left <= 0:
             return None
-        self.session = self.open_session()
         with self.timed():
+            self.session = self.open_session()
             for source, name in self.done:
                 self.session.run(source, name, min(CELL_SECONDS, max(self.left, 0.1)))
                 if not getattr(self.session, "alive", True):

@@ -253,6 +253,15 @@ def test_a_value_that_fills_the_memory_ends_the_cell(student, code):
     assert problem.type == "MemoryError" or problem.kind in ("died", "timed out")
 
 
+def test_memory_is_bounded(student, monkeypatch):
+    monkeypatch.setattr(asserts, "MEMORY", 2**26)
+    student.has("def n(): return 256")
+    assert (
+        grade(student, "x = [bytes(2**20) for _ in range(n())]\nassert len(x) == 256").type == "MemoryError"
+    )
+    assert grade(student, "assert n() == 256") is None
+
+
 def test_what_the_cell_does_to_its_process_is_not_done_to_ours(student):
     student.has("x = 1")
     directory, flags = os.getcwd(), np.geterr()

@@ -318,6 +318,7 @@ def test_nothing_of_our_environment_is_there(student):
         *(f"{name}_NUM_THREADS" for name in ("OPENBLAS", "OMP", "MKL")),
         "VECLIB_MAXIMUM_THREADS",
     }
+    assert environment["HOME"] == environment["TMPDIR"] == isolation.SCRATCH
     assert get(student, "place") in ("/", isolation.SCRATCH)
 
 
@@ -371,7 +372,7 @@ FORGE = """
 
 def frame(letter, tree, blob=b""):
     header = json.dumps(tree).encode()
-    data = letter + (NUMBER if letter == b"R" else b"") + struct.pack(">I", len(header)) + header + blob
+    data = letter + (NUMBER if letter in b"RX" else b"") + struct.pack(">I", len(header)) + header + blob
     return struct.pack(">Q", len(data)) + data
 
 
@@ -389,7 +390,7 @@ FORGED = {
     "a frame of giant length": struct.pack(">Q", 2**63) + b"R",
     "a frame larger than allowed": struct.pack(">Q", sandbox.wire.MAX_BYTES + 2) + b"R",
     "random bytes": bytes(range(256)),
-    "a letter that nobody sends": frame(b"X", None),
+    "a letter that nobody sends": frame(b"X", ["dict", [["value", 1]]]),
     "a second greeting": frame(b"!", None),
     "a reply that is no message": struct.pack(">Q", 13) + b"R" + NUMBER + b"abcd",
     "a reply that is too short": struct.pack(">Q", 5) + b"Rabcd",
@@ -423,6 +424,17 @@ def test_a_forged_frame_is_the_forgers_problem(box, impatient, data):
         str(problem).encode()
     with box.session() as student:
         run(student, "x = 1")
+
+
+@pytest.mark.parametrize("size", [0, sandbox.wire.MAX_BYTES + 2, 2**63])
+def test_an_impossible_length_ends_it_at_once(student, size):
+    run(
+        student,
+        f"import os, time\ndef f():\n    os.write(3, {struct.pack('>Q', size) + b'R'!r})\n    time.sleep(60)",
+    )
+    problem = student.call("f", (), seconds=60).problem  # nobody waits for the rest
+    assert (problem.kind, student.alive) == ("died", False)
+    assert "no sense" in problem.message
 
 
 def test_changes_of_arguments_that_there_are_not_do_not_count(student):

@@ -440,6 +440,8 @@ def test_the_arrays_of_an_outer_call_are_not_those_of_an_inner_one(student):
         """
         def outer(g, x):
             x[0] = 1
+            g(x)
+            x[0] = 3
             return g(x)
         def inner(g, y):
             y[0] = 2
@@ -452,14 +454,12 @@ def test_the_arrays_of_an_outer_call_are_not_those_of_an_inner_one(student):
         seen.append((x[0], y[0]))
         give(student.call("inner", (in_inner, y), inout=(1,)))
         seen.append((x[0], y[0]))
-        return 0.0
 
     def in_inner(_):
         seen.append((x[0], y[0]))
-        return 0.0
 
     give(student.call("outer", (in_outer, x), inout=(1,)))
-    assert seen == [(1, 0), (1, 2), (1, 0)]
+    assert seen == [(1, 0), (1, 2), (1, 0), (3, 0), (3, 2), (3, 0)]
     assert (x[0], y[0]) == (0, 0)
 
 

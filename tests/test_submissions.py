@@ -34,7 +34,6 @@ NAMESPACES_ONLY = {
 NOT_FOR_NBGRADER = {
     "malformed-missing": "nbgrader makes no submission where there is no notebook",
     "malformed-other_name": "nbgrader waits for a person where there is no notebook",
-    "malformed-linked_directory": "nbgrader has copied the directory by then",
 }
 
 
