@@ -23,7 +23,6 @@ MAX_PARTS = 1_000_000  # of its JSON: an empty list of two bytes takes sixty in 
 MAX_CELLS = 2_000
 MAX_SOURCE = 1 * 2**20
 MAX_CODE = 2 * 2**20  # of all code cells: each is read as Python to see what it defines
-ADDED = "added"  # tag of a cell that belongs to no cell of the source
 
 
 class Unreadable(ValueError):
@@ -133,7 +132,7 @@ class _Repair:
         claims: dict[int, dict[int, list[int]]] = {}  # in the source -> how sure -> in the submission
         for position, cell in enumerate(self.cells):
             sure, found = 0, by_grade_id.get(_grade_id(cell))
-            if found is None and ADDED not in tags(cell):
+            if found is None:
                 sure, found = 1, by_id.get(cell.get("id"), by_text.get(cell.source.strip()))
                 if found is None and cell.cell_type == "code":
                     sure, found = 2, next((by_name[name] for name in _names(cell) if name in by_name), None)
@@ -148,7 +147,7 @@ class _Repair:
             else:  # of two checks one is enough
                 self.matches[positions[0]] = wanted
                 for copy in positions[1:] if name else ():
-                    self.cells[copy] = _added("raw", "(a copy of a check cell was removed)", None)
+                    self.cells[copy] = _new_cell("raw", "(a copy of a check cell was removed)", {}, None)
             if len(positions) > 1 and name:
                 self.notes.append(f"cell {name} occurs {len(positions)} times")
         marked = {wanted for wanted in best if _grade_id(self.source[wanted])}
@@ -170,7 +169,7 @@ class _Repair:
         cell = self.cells[position]
         wanted = self.matches.get(position)
         if wanted is None:
-            return _added(cell.cell_type, cell.source, cell.get("id"))
+            return _new_cell(cell.cell_type, cell.source, {}, cell.get("id"))  # no mark means anything here
         original = self.source[wanted]
         name = _grade_id(original)
         text, kind = cell.source, cell.cell_type
@@ -333,11 +332,6 @@ def _new_cell(kind: str, text: str, metadata: dict, cell_id: str | None) -> Note
 def _new_notebook(cells: list[NotebookNode], metadata: dict) -> NotebookNode:
     content = {"cells": cells, "metadata": dict(metadata), "nbformat": 4, "nbformat_minor": 5}
     return nbformat.from_dict(content)
-
-
-def _added(kind: str, text: str, cell_id: str | None) -> NotebookNode:
-    """A student's own cell: it carries no mark that means something to a grader."""
-    return _new_cell(kind, text, {"tags": [ADDED]}, cell_id)
 
 
 def _grade_id(cell: NotebookNode) -> str:

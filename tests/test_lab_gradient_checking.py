@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 import types
 
 import numpy as np
@@ -99,15 +98,6 @@ class TestDraw:
     def test_marks_the_current_step(self):
         figure = explore._figure(gradient_checking, simulate(log10_h=-7.0))
         assert any(np.allclose(line.get_xdata(), -7.0) for line in figure.axes[0].lines)
-
-    def test_redraws_fast_enough_to_play_with(self):
-        def redraw():
-            begin = time.perf_counter()
-            plots.png(explore._figure(gradient_checking, simulate()))
-            return time.perf_counter() - begin
-
-        redraw()  # the first one loads fonts
-        assert min(redraw() for _ in range(5)) < 0.150
 
     def test_describes_in_words(self):
         text = gradient_checking.describe(simulate())

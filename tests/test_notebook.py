@@ -418,7 +418,7 @@ def test_a_mark_that_nobody_gave_means_nothing():
     assert sum(is_check(cell) for cell in repaired.notebook.cells) == sum(
         is_check(cell) for cell in SOURCE.cells
     )
-    assert repaired.notebook.cells[-1].metadata == {"tags": [notebook.ADDED]}
+    assert repaired.notebook.cells[-1].metadata == {}
 
 
 @pytest.mark.parametrize(

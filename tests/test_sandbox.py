@@ -104,7 +104,7 @@ READ = {
     "all processes": "os.listdir('/proc')",
     "the network": "open('/proc/net/tcp').read()",
     "shared memory": "os.listdir('/dev/shm')",
-    "temporary files": "os.listdir('/tmp')",
+    "temporary files": "os.listdir('{course}')",
     "the root": "open('/etc/hostname').read()",
     "the kernel": "os.listdir('/sys')",
     "the terminal": "open('/dev/tty').read()",
