@@ -76,5 +76,8 @@ def visible_sheet(name: str) -> Sheet:
 
 @functools.cache
 def full_sheet(name: str, hidden_seed: int) -> Sheet:
-    """The sheet of the grader, hidden cases included."""
-    return compile_sheet(find(name), VISIBLE_SEED, hidden_seed)
+    """The sheet of the grader, hidden cases included.
+
+    The cases that students see are drawn anew as well: a function that has learnt their numbers by heart fails.
+    """
+    return compile_sheet(find(name), hidden_seed + 1, hidden_seed)

@@ -31,11 +31,12 @@ def _relative_error_visible(rng: Rng) -> Cases:
     b = a.copy()
     b[1, 2] *= 1.01
     yield _relative_error_case("one entry off by 1 %", a, b)
-    yield _relative_error_case("opposite signs", np.array([1.0, -2.0, 4.0]), np.array([1.0, 2.0, 4.5]))
+    c = rng.uniform(1.0, 4.0, 3)
+    yield _relative_error_case("opposite signs", c, c * [1.0, -1.0, 1.1])
     yield _relative_error_case("gradients of size 1e-10", 1e-10 * a, 1.5e-10 * a, "error_of_tiny")
-    yield _relative_error_case(
-        "both exactly zero in one place", np.array([0.0, 3.0]), np.array([0.0, 3.03]), "error_at_zero"
-    )
+    d = rng.uniform(1.0, 4.0)
+    zeros = np.array([0.0, d]), np.array([0.0, 1.01 * d])
+    yield _relative_error_case("both exactly zero in one place", *zeros, "error_at_zero")
 
 
 def _relative_error_hidden(rng: Rng) -> Cases:
