@@ -3,7 +3,7 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from cases.base import Case, sides
+from cases.base import Case, Shapes, sides
 
 
 @st.composite
