@@ -166,7 +166,7 @@ def _apply(notebook: NotebookNode, key: str, rest: str) -> None:
             notebook.nbformat_minor = 4
             for cell in cells:
                 del cell["id"]
-        case ("base" | "expect" | "names" | "slow"), _:
+        case (("base" | "expect" | "names" | "slow"), _):
             pass
         case _:
             raise ValueError(f"no such directive: # {key}: {rest}")
@@ -230,8 +230,14 @@ _UNREADABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "empty": ("An upload that stopped before it began.", lambda course: b""),
     "truncated": ("An upload that stopped half way.", _truncated),
     "not_json": ("An essay.", lambda course: b"Dear Sir or Madam,\nplease find attached"),
-    "binary": ("A picture with another ending.", lambda course: b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 64),
-    "utf16": ("Saved by an editor with ideas of its own.", lambda course: json.dumps(_right(course)).encode("utf-16")),
+    "binary": (
+        "A picture with another ending.",
+        lambda course: b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 64,
+    ),
+    "utf16": (
+        "Saved by an editor with ideas of its own.",
+        lambda course: json.dumps(_right(course)).encode("utf-16"),
+    ),
     "not_a_notebook": ("Somebody's settings.", lambda course: b'{"theme": "dark", "cells": {"size": 4}}'),
     "a_list": ("JSON, and no notebook.", lambda course: b"[1, 2, 3]"),
     "deep": ("A hundred thousand brackets.", lambda course: b"[" * 100_000),
@@ -244,7 +250,13 @@ def _format_3(course: Path) -> bytes:
     for cell in _right(course)["cells"]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "code":
-            code = {"cell_type": "code", "language": "python", "input": text, "outputs": [], "collapsed": False}
+            code = {
+                "cell_type": "code",
+                "language": "python",
+                "input": text,
+                "outputs": [],
+                "collapsed": False,
+            }
             cells.append({**code, "metadata": cell["metadata"]})
         else:
             cells.append({"cell_type": "markdown", "source": text, "metadata": cell["metadata"]})
@@ -254,7 +266,15 @@ def _format_3(course: Path) -> bytes:
 
 def _junk_between_cells(course: Path) -> bytes:
     notebook = _right(course)
-    junk = [1, None, "x", [], {}, {"cell_type": 5}, {"cell_type": "code", "source": {"a": 1}, "metadata": [1]}]
+    junk = [
+        1,
+        None,
+        "x",
+        [],
+        {},
+        {"cell_type": 5},
+        {"cell_type": "code", "source": {"a": 1}, "metadata": [1]},
+    ]
     notebook["cells"] = [thing for cell in notebook["cells"] for thing in (cell, *junk)]
     return _text(notebook)
 
@@ -262,7 +282,9 @@ def _junk_between_cells(course: Path) -> bytes:
 def _wrong_types(course: Path) -> bytes:
     notebook = {**_right(course), "metadata": 5, "nbformat": "four", "nbformat_minor": None}
     for number, cell in enumerate(notebook["cells"]):
-        cell["metadata"] = ([], "", 7, None, {"nbgrader": "solution"}, {"tags": 3, "nbgrader": []})[number % 6]
+        cell["metadata"] = ([], "", 7, None, {"nbgrader": "solution"}, {"tags": 3, "nbgrader": []})[
+            number % 6
+        ]
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = "none", {"n": 1}
     return _text(notebook)
@@ -274,7 +296,9 @@ def _ids_of_other_types(course: Path) -> bytes:
     for cell in list(notebook["cells"]):
         if "nbgrader" in cell["metadata"]:
             kind = "markdown" if cell["cell_type"] == "code" else "raw"
-            notebook["cells"].append({"cell_type": kind, "source": "notes", "metadata": cell["metadata"], "id": "x"})
+            notebook["cells"].append(
+                {"cell_type": kind, "source": "notes", "metadata": cell["metadata"], "id": "x"}
+            )
     return _text(notebook)
 
 
@@ -284,8 +308,20 @@ def _inflated_points(course: Path) -> bytes:
     for cell in notebook["cells"]:
         if cell["metadata"].get("nbgrader", {}).get("grade"):
             cell["metadata"]["nbgrader"]["points"] = 1000
-    marks = {"grade": True, "grade_id": "bonus", "locked": True, "points": 500, "solution": False, "schema_version": 3}
-    bonus = {"cell_type": "code", "source": "500.0", "metadata": {"nbgrader": {**marks, "task": False}}, "id": "bonus"}
+    marks = {
+        "grade": True,
+        "grade_id": "bonus",
+        "locked": True,
+        "points": 500,
+        "solution": False,
+        "schema_version": 3,
+    }
+    bonus = {
+        "cell_type": "code",
+        "source": "500.0",
+        "metadata": {"nbgrader": {**marks, "task": False}},
+        "id": "bonus",
+    }
     notebook["cells"].append({**bonus, "outputs": [], "execution_count": None})
     return _text(notebook)
 
@@ -317,7 +353,13 @@ def _many_magics(course: Path) -> bytes:
 def _hard_to_parse(course: Path) -> bytes:
     """Code that is hard on a parser: nests, sums and chains without end."""
     notebook = _right(course)
-    texts = ["(" * 150 + "1" + ")" * 150, " + ".join(["1"] * 20_000), "-" * 50_000 + "1", "[" * 5_000, "x" + ".a" * 20_000]
+    texts = [
+        "(" * 150 + "1" + ")" * 150,
+        " + ".join(["1"] * 20_000),
+        "-" * 50_000 + "1",
+        "[" * 5_000,
+        "x" + ".a" * 20_000,
+    ]
     for text in [*texts, "\0", "\f\r\x0b", "\n" * 900_000]:
         notebook["cells"].insert(0, {"cell_type": "code", "source": f"x = {text}", "metadata": {}})
     return _text(notebook)
@@ -328,7 +370,10 @@ _READABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "byte_order_mark": ("Right, saved on Windows.", lambda course: b"\xef\xbb\xbf" + _text(_right(course))),
     "junk_between_cells": ("Right, with things between the cells that are no cells.", _junk_between_cells),
     "wrong_types": ("Right, and every field around the source is of a wrong type.", _wrong_types),
-    "ids_of_other_types": ("Right, and each graded id occurs again on a cell of another type.", _ids_of_other_types),
+    "ids_of_other_types": (
+        "Right, and each graded id occurs again on a cell of another type.",
+        _ids_of_other_types,
+    ),
     "inflated_points": ("Right, and says that it is worth 8,500 points.", _inflated_points),
     "long_outputs": ("Right, with tens of megabytes of output.", _long_outputs),
     "many_magics": ("Right, and a cell of a thousand magics.", _many_magics),
@@ -339,7 +384,14 @@ _READABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
 
 def _stored_scores(course: Path) -> bytes:
     notebook = json.loads(nbformat.writes(_base(course, "release"), version=4))
-    row = {"student": "x", "assignment": ASSIGNMENT, "status": "graded", "score": 30, "max_score": 30, "exercises": []}
+    row = {
+        "student": "x",
+        "assignment": ASSIGNMENT,
+        "status": "graded",
+        "score": 30,
+        "max_score": 30,
+        "exercises": [],
+    }
     notebook["metadata"]["minigrad"] = {"row": row, "key": "x", "notes": []}
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":

@@ -20,10 +20,16 @@ def slow_affine(x, w, b):
     return out
 
 
+def torch_affine(tensors, params):
+    x, w, b = tensors
+    return x.flatten(1) @ w + b if x.ndim > 1 else x[:, None] @ w + b
+
+
 CASES: dict[str, Case] = {
     "affine": Case(
         shapes=affine_shapes,
         slow=slow_affine,
+        torch=torch_affine,
         analytic=True,
         impossible=(
             ("x", {"x": (5, 3), "w": (4, 2), "b": (2,)}),  # D is not d1 * ... * dk
