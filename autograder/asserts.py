@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from . import wire
-from .servant import EXCEPTIONS, MAX_MESSAGE
-from .session import Handle, Problem, Session
+from .servant import EXCEPTIONS
+from .session import Handle, Problem, Session, plain_text
 
 SECONDS = 30.0
 MEMORY = 2 << 30
@@ -98,7 +99,7 @@ def _run(session: Session, code: str, imports: Iterable[str], call_seconds: floa
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
         return float(value) if number and np.isfinite(value) else None
     except Exception as error:
-        return Problem("raised", type(error).__name__, str(error)[:MAX_MESSAGE])
+        return Problem("raised", type(error).__name__, plain_text(error))
 
 
 class _Namespace(dict):
@@ -161,9 +162,9 @@ def _write_back(original: Any, after: Any) -> None:
 
 def _silence() -> None:
     """What the cell prints may hold a student's text, and goes nowhere."""
-    null = os.open(os.devnull, os.O_WRONLY)
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (as long as the process)
     for stream in (1, 2):
-        os.dup2(null, stream)
+        os.dup2(sys.stdout.fileno(), stream)
 
 
 def _limit(seconds: float) -> None:

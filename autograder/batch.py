@@ -112,12 +112,11 @@ def grade_one(root: str, submission: Submission) -> Graded:
 def key(course: Course, submission: Submission) -> str:
     """Changes when the submission or the assignment does: a stored result with the same key still holds."""
     try:
-        content = submission.path.read_bytes()
-    except OSError:
-        content = b""
-    return (
-        f"{_fingerprint(str(course.root), submission.assignment)}:{hashlib.sha256(content).hexdigest()[:16]}"
-    )
+        content = notebook.read_bytes(submission.path)
+    except notebook.Unreadable as error:
+        content = str(error).encode()
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return f"{_fingerprint(str(course.root), submission.assignment)}:{digest}"
 
 
 @functools.cache

@@ -264,7 +264,10 @@ def _judge_problem(function: str, problem: Problem, case: SheetCase, sheet: Shee
         return NOT_RUN, f"{problem.message}: run the cell that defines it", ""
     if problem.type == "NotImplementedError":
         return NOT_RUN, f"{function} is not written yet" + ("" if own else "; this one needs it"), ""
-    outcome = {"timed out": TIMED_OUT}.get(problem.kind, RAISED)
+    # A problem without a type is no exception: the function returned something that cannot be unpacked.
+    outcome = {"timed out": TIMED_OUT}.get(
+        problem.kind, RAISED if problem.type or problem.kind == "died" else WRONG
+    )
     return (
         outcome,
         f"{function} {problem}" if problem.kind == "raised" else f"{function}: {problem}",
@@ -381,7 +384,8 @@ def _compare_close(value: Any, expectation: Close, name: str) -> str | None:
         return None
     worst = np.unravel_index(int(np.argmax(np.where(same, -1.0, np.nan_to_num(error)))), ours.shape)
     seen = f"worst at {_entry(name, worst)}: yours {ours[worst]:.5g}, expected {expected[worst]:.5g}"
-    return f"{seen}. {describe_difference(np.asarray(value), expected)}"
+    kind = describe_difference(np.asarray(value), expected)
+    return seen if "is expected" in kind else f"{seen}. {kind}"  # it found no pattern, and says what we do
 
 
 def _array(value: Any) -> np.ndarray | None:
@@ -391,7 +395,7 @@ def _array(value: Any) -> np.ndarray | None:
     try:
         array = np.asarray(value)
         return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
-    except (ValueError, TypeError, OverflowError):  # rows of different lengths, or an integer beyond any float
+    except (ValueError, TypeError, OverflowError):  # uneven rows, or an integer that is larger than any float
         return None
 
 

@@ -154,7 +154,10 @@ def _hardest(results: Iterable[Result]) -> list[dict[str, Any]]:
     tally: dict[tuple[str, str], dict[str, Any]] = {}
     for exercise in (e for r in results for e in r["exercises"]):
         outcomes: dict[str, str] = {}
-        for finding in exercise["findings"]:  # a check made twice has passed when both have
+        counted = [
+            f for f in exercise["findings"] if f.get("weight", 1)
+        ]  # the others point to another exercise
+        for finding in counted:  # a check made twice has passed when both have
             if outcomes.get(finding["check"], "passed") == "passed":
                 outcomes[finding["check"]] = finding["outcome"]
         for check, outcome in outcomes.items():

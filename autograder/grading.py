@@ -1,13 +1,18 @@
 """Grade one submission: one notebook in, one result out, whatever the notebook holds.
 
 Cells run in the order in which they stand, as after "restart and run all": setup cells, solution cells and
-what the student added or changed. Experiment and lab cells that were left as given are skipped. Each check
-runs where it stands, on this side of the boundary. When student code ends its process, the cells that ran
-before are run again in a new one, and grading goes on behind the cell or call that ended it.
+what the student added or changed. Experiment and lab cells that were left as given are skipped, unless
+something to be run reads a variable that they set. Each check runs where it stands, on this side of the
+boundary. When student code ends its process, the cells that ran before are run again in a new one, and
+grading goes on behind the cell or call that ended it.
 """
 
+import ast
 import contextlib
+import re
+import symtable
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -24,6 +29,7 @@ from .checking import CALL_SECONDS, NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, F
 from .session import Problem, Session
 
 CELL_SECONDS = 10.0
+MAX_REWRITING = 500_000  # lines with magics times characters: IPython reads a cell again for each of them
 TOTAL_SECONDS = 75.0  # all student code of one submission; an honest one takes about one
 
 Open = Callable[[], Session]
@@ -95,8 +101,7 @@ class Assignment:
         found = []
         for cell in self.source.cells:
             if cell.cell_type == "code" and "solution" not in notebook.tags(cell):
-                lines = cell.source.splitlines()
-                found += [line for line in lines if line.startswith(("import ", "from "))]
+                found += _imports(cell.source)
         return [line for line in found if "autograder" not in line and "minigrad" not in line]
 
 
@@ -106,6 +111,8 @@ def grade_file(
     """Grade a submitted file; see `grade_notebook`. A file that cannot be read gets a result all the same."""
     started = time.perf_counter()
     try:
+        if path.parent.is_symlink():
+            raise notebook.Unreadable("the directory is a link to another one, not a submission")
         submitted = notebook.read(path)
     except notebook.Unreadable as error:
         result, graded = unreadable(student, assignment, str(error))
@@ -141,6 +148,7 @@ def grade_notebook(
     repaired = notebook.repair(submitted, assignment.source, assignment.released)
     result = Result(student, assignment.name, {}, notes=list(repaired.notes))
     given = {cell.get("id"): cell.source for cell in assignment.source.cells}
+    idle = _idle(repaired.notebook, given)
     with _Run(open_session) as run:
         for cell in repaired.notebook.cells:
             if cell.cell_type != "code":
@@ -152,9 +160,9 @@ def grade_notebook(
                 cell.outputs = [_output(report)]
                 cell.execution_count = len(result.reports)
                 continue
-            kinds = notebook.tags(cell)
-            if ("experiment" in kinds or "lab" in kinds) and given.get(cell.get("id")) == cell.source:
+            if cell.get("id") in idle:
                 continue
+            kinds = notebook.tags(cell)
             name = cell.metadata.get("nbgrader", {}).get("grade_id") or (kinds[0] if kinds else "added")
             problem = run.cell(cell.source, f"cell {name}")
             if (
@@ -166,6 +174,45 @@ def grade_notebook(
     order = list(assignment.checks())
     result.reports = {grade_id: result.reports[grade_id] for grade_id in order}
     return result, repaired.notebook
+
+
+def _idle(graded: NotebookNode, given: Mapping[str, str]) -> set[str]:
+    """Ids of experiment and lab cells that were left as given, and set nothing that a cell to be run reads."""
+    idle: set[str] = set()
+    wanted: set[str] = set()
+    for cell in reversed(graded.cells):
+        if cell.cell_type != "code" or notebook.is_check(cell):
+            continue
+        reads, sets = _names(cell.source)
+        ours = not {"experiment", "lab"}.isdisjoint(notebook.tags(cell))
+        if ours and given.get(cell.get("id")) == cell.source and not wanted & sets:
+            idle.add(cell.id)
+        else:
+            wanted = (wanted - sets) | reads
+    return idle
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """Variables of the notebook that a cell reads without having set them, and those that it sets."""
+    reads: set[str] = set()
+    sets: set[str] = set()
+    source = re.sub(r"^[ \t]*[%!].*", "", source, flags=re.MULTILINE)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tables = [symtable.symtable(source, "<cell>", "exec")]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return reads, sets
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        top = table.get_type() == "module"
+        for symbol in table.get_symbols():
+            if (top or symbol.is_global()) and symbol.is_referenced():
+                reads.add(symbol.get_name())
+            if (top and (symbol.is_assigned() or symbol.is_imported())) or symbol.is_declared_global():
+                sets.add(symbol.get_name())
+    return reads - sets, sets
 
 
 def unreadable(student: str, assignment: Assignment, reason: str) -> tuple[Result, NotebookNode]:
@@ -217,8 +264,8 @@ class _Run:
         self._close()
         if self.left <= 0:
             return None
-        self.session = self.open_session()
         with self.timed():
+            self.session = self.open_session()
             for source, name in self.done:
                 self.session.run(source, name, min(CELL_SECONDS, max(self.left, 0.1)))
                 if not getattr(self.session, "alive", True):
@@ -228,7 +275,8 @@ class _Run:
 
     def cell(self, source: str, name: str) -> Problem | None:
         """Run a cell, and remember it unless it ended the process."""
-        code = _plain_python(source)
+        with self.timed():
+            code = _plain_python(source)
         session = self.living()
         if session is None or self.left <= 0:
             return Problem("timed out", "", "not run: the time for this submission was used up")
@@ -244,7 +292,8 @@ def _check(run: _Run, cell: NotebookNode, assignment: Assignment) -> Report:
     if session is None or run.left <= 0:
         return _not_run(cell, assignment, "the time for this submission was used up")
     sheet = assignment.sheet(cell)
-    with run.timed():
+    with run.timed(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a student's numbers make ours complain of is nobody's news
         if sheet is not None:
             return checking.check_sheet(session, sheet, min(CALL_SECONDS, run.left))
         return _check_asserts(session, cell, assignment, min(ASSERT_SECONDS, run.left))
@@ -289,6 +338,15 @@ def _output(report: Report) -> NotebookNode:
     return nbformat.from_dict(content)
 
 
+def _imports(source: str) -> list[str]:
+    """Import statements at the top level of a cell."""
+    try:
+        tree = ast.parse(_plain_python(source))
+    except SyntaxError:
+        return []
+    return [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 @cache
 def _transformer() -> Any:
     from IPython.core.inputtransformer2 import TransformerManager
@@ -298,7 +356,8 @@ def _transformer() -> Any:
 
 def _plain_python(source: str) -> str:
     """A cell without IPython's extras: ``%magic`` and ``!command`` become calls that the worker knows."""
-    if not any(mark in source for mark in "%!?"):
+    lines = len(re.findall(r"^[ \t]*[%!?]|=[ \t]*[%!]|\?[ \t]*$", source, flags=re.MULTILINE))
+    if not 0 < lines * len(source) < MAX_REWRITING:
         return source
     try:
         return _transformer().transform_cell(source)

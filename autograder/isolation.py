@@ -279,10 +279,14 @@ def filter_system_calls() -> None:
     # struct seccomp_data: nr at 0, arch at 4, args of 8 bytes each from 16.
     program = [(load, 0, 0, 4), (equal, 1, 0, audit_arch), (answer, 0, 0, kill), (load, 0, 0, 0)]
     for name, row in _ALLOWED.items():
-        if row[column] is not None and name not in _COMMANDS:
-            program += [(equal, 0, 1, row[column]), (answer, 0, 0, allow)]
-    for name, commands in _COMMANDS.items():
-        program += [(equal, 0, 2 * len(commands) + 2, _ALLOWED[name][column]), (load, 0, 0, 24)]
+        number = row[column]
+        if number is None:
+            continue
+        if name not in _COMMANDS:
+            program += [(equal, 0, 1, number), (answer, 0, 0, allow)]
+            continue
+        commands = _COMMANDS[name]
+        program += [(equal, 0, 2 * len(commands) + 2, number), (load, 0, 0, 24)]
         for command in commands:
             program += [(equal, 0, 1, command), (answer, 0, 0, allow)]
         program += [(answer, 0, 0, errno | eperm)]

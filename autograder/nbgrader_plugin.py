@@ -7,6 +7,7 @@ the same boundary as ``minigrad grade``.
 """
 
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,17 @@ class SubmissionExporter(NotebookExporter):
 
     def from_filename(self, filename: str, resources: dict | None = None, **kw: Any) -> Any:
         """Convert a file; see `notebook.read` for what is refused."""
+        path = Path(filename)
         try:
-            nb = notebook.read(Path(filename))
-            stored = nbformat.reader.reads(Path(filename).read_text(encoding="utf-8-sig")).get("metadata", {})
-            if isinstance(stored.get(KEY), dict) and "autograded" in Path(filename).parts:
-                nb.metadata[KEY] = stored[KEY]  # our own note from the first pass
+            if path.parent.is_symlink():
+                raise notebook.Unreadable("the directory is a link to another one, not a submission")
+            nb = notebook.read(path)
         except notebook.Unreadable as error:
             nb = nbformat.v4.new_notebook(metadata={KEY: {"unreadable": str(error)}})
+        else:
+            if path.parts[-4:-3] == ("autograded",):  # written by the first pass, with a note for the second
+                stored = json.loads(path.read_text(encoding="utf-8"))["metadata"]
+                nb.metadata.update({key: note for key, note in stored.items() if key == KEY})
         return self.from_notebook_node(nb, resources, **kw)
 
 

@@ -19,8 +19,11 @@ import nbformat
 from nbformat import NotebookNode
 
 MAX_FILE = 64 * 2**20
+MAX_PARTS = 1_000_000  # of its JSON: an empty list of two bytes takes sixty in memory
 MAX_CELLS = 2_000
 MAX_SOURCE = 1 * 2**20
+MAX_CODE = 2 * 2**20  # of all code cells: each is read as Python to see what it defines
+ADDED = "added"  # tag of a cell that belongs to no cell of the source
 
 
 class Unreadable(ValueError):
@@ -43,13 +46,15 @@ def read(path: Path) -> NotebookNode:
     Unreadable
         Whatever is wrong with the file: no other exception leaves this function.
     """
-    return parse(_read_bytes(path))
+    return parse(read_bytes(path))
 
 
 def parse(data: bytes) -> NotebookNode:
     """Make a notebook of a file's bytes; raises as `read` does."""
     if not data.strip():
         raise Unreadable("the file is empty")
+    if data.count(b"{") + data.count(b"[") > MAX_PARTS:
+        raise Unreadable("the file has far more parts than a notebook has")
     try:
         content = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -65,7 +70,11 @@ def parse(data: bytes) -> NotebookNode:
         raise Unreadable("the file is not a notebook: it holds no cells")
     if len(cells) > MAX_CELLS:
         raise Unreadable(f"the notebook has {len(cells)} cells; at most {MAX_CELLS} are read")
-    return _new_notebook([cell for cell in map(_cell, cells) if cell is not None], {})
+    cells = [cell for cell in map(_cell, cells) if cell is not None]
+    code = sum(len(cell.source) for cell in cells if cell.cell_type == "code")
+    if code > MAX_CODE:
+        raise Unreadable(f"the notebook has {code / 2**20:.0f} MB of code; at most {MAX_CODE >> 20} are read")
+    return _new_notebook(cells, {})
 
 
 def repair(
@@ -108,11 +117,7 @@ class _Repair:
             if wanted not in order and self._needed(wanted):
                 self._insert(wanted, result, order)
         self._move_checks(result, order)
-        seen: set[str] = set()
-        for number, cell in enumerate(result):
-            if not cell.get("id") or cell.id in seen:
-                cell.id = f"cell-{number}"
-            seen.add(cell.id)
+        self._name_cells(result, order)
         notebook = _new_notebook(result, self.metadata)
         return Repaired(notebook, self.notes)
 
@@ -125,45 +130,57 @@ class _Repair:
         by_name = {
             name: i for i, cell in enumerate(self.source) if _is_solution(cell) for name in _names(cell)
         }
-        claims: dict[int, list[int]] = {}
-        recovered = 0
+        claims: dict[int, dict[int, list[int]]] = {}  # in the source -> how sure -> in the submission
         for position, cell in enumerate(self.cells):
-            found = by_grade_id.get(_grade_id(cell))
-            if found is None and not _grade_id(cell):
-                found = by_id.get(cell.get("id"), by_text.get(cell.source.strip()))
+            sure, found = 0, by_grade_id.get(_grade_id(cell))
+            if found is None and ADDED not in tags(cell):
+                sure, found = 1, by_id.get(cell.get("id"), by_text.get(cell.source.strip()))
                 if found is None and cell.cell_type == "code":
-                    found = next((by_name[name] for name in _names(cell) if name in by_name), None)
-                recovered += found is not None and bool(_grade_id(self.source[found]))
+                    sure, found = 2, next((by_name[name] for name in _names(cell) if name in by_name), None)
             if found is not None:
-                claims.setdefault(found, []).append(position)
-        for wanted, positions in claims.items():
+                claims.setdefault(found, {}).setdefault(sure, []).append(position)
+        # Where one cell bears the mark of an exercise, another that only looks like it is the student's own.
+        best = {wanted: min(ranked.items()) for wanted, ranked in claims.items()}
+        for wanted, (_, positions) in best.items():
             name = _grade_id(self.source[wanted])
-            # Of two solution cells the later one has the last word when they run; of two checks one is enough.
-            self.matches[positions[-1] if _is_solution(self.source[wanted]) else positions[0]] = wanted
+            if _is_solution(self.source[wanted]):
+                self.matches[self._last_above_check(wanted, positions, best)] = wanted
+            else:  # of two checks one is enough
+                self.matches[positions[0]] = wanted
+                for copy in positions[1:] if name else ():
+                    self.cells[copy] = _added("raw", "(a copy of a check cell was removed)", None)
             if len(positions) > 1 and name:
                 self.notes.append(f"cell {name} occurs {len(positions)} times")
-                if not _is_solution(self.source[wanted]):
-                    for copy in positions[1:]:
-                        self.cells[copy] = _new_cell("raw", "(a copy of a check cell was removed)", {}, None)
+        marked = {wanted for wanted in best if _grade_id(self.source[wanted])}
+        recovered = sum(best[wanted][0] > 0 for wanted in marked)
         if recovered:
             self.notes.append(f"{recovered} cells had lost their metadata and were matched by id or content")
+
+    def _last_above_check(
+        self, wanted: int, positions: list[int], best: dict[int, tuple[int, list[int]]]
+    ) -> int:
+        """Of several copies of a solution, all of which run, the one whose word counts when its check comes."""
+        checks = (i for i in range(wanted + 1, len(self.source)) if is_check(self.source[i]) and i in best)
+        check = next((best[i][1][0] for i in checks), len(self.cells))
+        above = [position for position in positions if position < check]
+        return above[-1] if above else positions[0]
 
     def _restored(self, position: int) -> NotebookNode:
         """A cell of the submission with the metadata, and where it is locked the text, of the source."""
         cell = self.cells[position]
         wanted = self.matches.get(position)
         if wanted is None:
-            return _plain(cell)
+            return _added(cell.cell_type, cell.source, cell.get("id"))
         original = self.source[wanted]
         name = _grade_id(original)
-        text = cell.source
-        if name and cell.cell_type != original.cell_type:
-            self.notes.append(f"cell {name} had become a {cell.cell_type} cell: restored")
+        text, kind = cell.source, cell.cell_type
+        if self._needed(wanted) and kind != original.cell_type:
+            self.notes.append(f"cell {name or 'setup'} had become a {kind} cell: restored")
+            kind = original.cell_type
         if name and not _is_solution(original):
             if text.strip() not in (original.source.strip(), self.released.get(name, "").strip()):
                 self.notes.append(f"cell {name} had been changed: restored")
             text = original.source
-        kind = original.cell_type if name else cell.cell_type
         metadata = original.metadata if kind == original.cell_type else {}
         return _new_cell(kind, text, metadata, original.get("id"))
 
@@ -193,7 +210,7 @@ class _Repair:
         order.insert(place, wanted)
 
     def _move_checks(self, result: list, order: list) -> None:
-        """A check comes after the solution that it is about, also where a student moved one of them."""
+        """A check comes after all solutions that it comes after in the source, also where a student moved one."""
         solutions: list[int] = []
         for wanted, cell in enumerate(self.source):
             if _is_solution(cell):
@@ -206,7 +223,18 @@ class _Repair:
                     order.insert(last + 1, wanted)
                     del result[here], order[here]
                     self.notes.append(f"cell {_grade_id(cell)} stood before its solution: moved")
-                solutions = []
+
+    def _name_cells(self, result: list, order: list) -> None:
+        """Give every cell an id of its own; those of the source belong to its cells alone."""
+        taken = {cell.id for cell in self.source if cell.get("id")}
+        for number, (cell, wanted) in enumerate(zip(result, order, strict=True)):
+            if wanted is not None and self.source[wanted].get("id"):
+                continue
+            if not cell.get("id") or cell.id in taken:
+                cell.id = f"cell-{number}"
+                while cell.id in taken:
+                    cell.id += "-"
+            taken.add(cell.id)
 
 
 def dumps(nb: NotebookNode) -> str:
@@ -232,7 +260,8 @@ def check_name(cell: NotebookNode) -> str | None:
     return found.group(2) if found else None
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a submitted file, if it is one; raises as `read` does."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -269,13 +298,26 @@ def _cell(content: Any) -> NotebookNode | None:
         source = "".join(part for part in source if isinstance(part, str))
     if not isinstance(source, str) or len(source) > MAX_SOURCE:
         source = ""
-    metadata = content.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    if not isinstance(metadata.get("nbgrader", {}), dict):
-        metadata = {}
+    source = source.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written to a file
     cell_id = content.get("id")
     valid = isinstance(cell_id, str) and re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell_id)
-    return _new_cell(content["cell_type"], source, metadata, cell_id if valid else None)
+    return _new_cell(
+        content["cell_type"], source, _marks(content.get("metadata")), cell_id if valid else None
+    )
+
+
+def _marks(metadata: Any) -> dict:
+    """Of a cell's metadata, what this package looks at: the rest may be anything, of any depth."""
+    kept: dict[str, Any] = {}
+    if isinstance(metadata, dict):
+        marks, found = metadata.get("nbgrader"), metadata.get("tags")
+        if isinstance(marks, dict):
+            kept["nbgrader"] = {
+                key: mark for key, mark in marks.items() if isinstance(mark, str | int | float)
+            }
+        if isinstance(found, list):
+            kept["tags"] = [tag for tag in found if isinstance(tag, str)]
+    return kept
 
 
 def _new_cell(kind: str, text: str, metadata: dict, cell_id: str | None) -> NotebookNode:
@@ -293,9 +335,9 @@ def _new_notebook(cells: list[NotebookNode], metadata: dict) -> NotebookNode:
     return nbformat.from_dict(content)
 
 
-def _plain(cell: NotebookNode) -> NotebookNode:
+def _added(kind: str, text: str, cell_id: str | None) -> NotebookNode:
     """A student's own cell: it carries no mark that means something to a grader."""
-    return _new_cell(cell.cell_type, cell.source, {}, cell.get("id"))
+    return _new_cell(kind, text, {"tags": [ADDED]}, cell_id)
 
 
 def _grade_id(cell: NotebookNode) -> str:

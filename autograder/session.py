@@ -42,7 +42,7 @@ class Problem:
     source: str = ""
 
     def __str__(self) -> str:
-        if self.kind != "raised":
+        if self.kind != "raised" or not self.type:
             return self.message
         where = f", at line {self.line}: {self.source}" if self.source else ""
         return f"raised {self.type}: {self.message}{where}" if self.message else f"raised {self.type}{where}"
@@ -131,7 +131,8 @@ class Session:
         try:
             return _reply(wire.decode(answer, self._lookup))
         except Exception as error:  # a well-behaved worker sends nothing of the sort: anything may be wrong
-            return Reply(problem=Problem("raised", "ValueError", f"an answer that makes no sense: {_text(error)}"))
+            text = f"an answer that makes no sense: {plain_text(error)}"
+            return Reply(problem=Problem("raised", "ValueError", text))
 
     def _exchange(self, request: bytes, seconds: float | None) -> bytes | Problem:
         raise NotImplementedError
@@ -171,7 +172,7 @@ class Session:
                     _overwrite(original, copy)
             return wire.encode({"value": value}, self._keep)
         except Exception as error:  # arguments come from student code: anything may be wrong with them
-            return wire.encode({"error": {"type": type(error).__name__, "message": _text(error)}})
+            return wire.encode({"error": {"type": type(error).__name__, "message": plain_text(error)}})
 
 
 class LocalSession(Session):
@@ -196,14 +197,14 @@ def _reply(answer: dict) -> Reply:
     if "error" not in answer:
         return Reply(answer["value"], None, after)
     error = answer["error"]
-    texts = {key: _text(error[key]) for key in ("kind", "type", "message", "source")}
+    texts = {key: plain_text(error[key]) for key in ("kind", "type", "message", "source")}
     if texts["kind"] not in ("raised", "missing", "timed out"):
         raise ValueError("an error of unknown kind")
     return Reply(None, Problem(line=int(error["line"]), **texts), after)
 
 
-def _text(value: Any) -> str:
-    """Text that can be stored anywhere: of bounded length, and no half of a surrogate pair."""
+def plain_text(value: Any) -> str:
+    """Text of bounded length that can be stored anywhere: without halves of surrogate pairs."""
     return str(value)[:MAX_MESSAGE].encode("utf-8", "replace").decode()
 
 

@@ -102,7 +102,9 @@ class Choice:
         """Build from plain answers: the key with its confirmation, each wrong answer with its explanation."""
         salt = hashlib.sha256(question.encode()).hexdigest()[:12]
         notes = {cls.digest(salt, answer): note for answer, note in {**wrong, key: right}.items()}
-        return cls(salt, cls.digest(salt, key), dict(sorted(notes.items())))  # sorted: the key must not stand last
+        return cls(
+            salt, cls.digest(salt, key), dict(sorted(notes.items()))
+        )  # sorted: the key must not stand last
 
     @staticmethod
     def digest(salt: str, answer: str) -> str:

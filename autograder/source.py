@@ -52,7 +52,8 @@ def to_text(notebook: NotebookNode) -> str:
         }
     )
     for cell in short.cells:
-        cell.metadata = nbformat.from_dict(_short_metadata(cell))
+        # One empty line after each cell, not as many as PEP 8 wants: what is read has to be what is written.
+        cell.metadata = nbformat.from_dict({**_short_metadata(cell), "lines_to_next_cell": 1})
         cell.pop("id", None)
     text = jupytext.writes(short, fmt=FORMAT)
     return re.sub(r"^#       (format_version|jupytext_version):.*\n", "", text, flags=re.MULTILINE)
@@ -64,6 +65,7 @@ def expand(notebook: NotebookNode, where: str = "the notebook") -> NotebookNode:
     cells = []
     for old in notebook.cells:
         metadata = dict(old.metadata)
+        metadata.pop("lines_to_next_cell", None)  # jupytext's note on the text's empty lines
         exercise, solution = metadata.pop("check", None), metadata.pop("solution", None)
         if exercise is not None:
             metadata.update(_check_metadata(exercise, where))

@@ -36,7 +36,11 @@ def start(
 ) -> None:
     """Copy the assignments to a directory of your own. What is there already is never touched."""
     here, package = Path.cwd(), Path(__file__).resolve().parents[1]
-    places = (here.glob("assignments/*/*.ipynb"), package.glob("assignments/*/*.ipynb"), package.glob("*.ipynb"))
+    places = (
+        here.glob("assignments/*/*.ipynb"),
+        package.glob("assignments/*/*.ipynb"),
+        package.glob("*.ipynb"),
+    )
     found = next((paths for place in places if (paths := sorted(place))), [])
     if not found:
         raise fail("there are no assignments here; run this in the course directory")

@@ -186,7 +186,7 @@ class _Reader:
         self.lookup = lookup
         self.nodes = 0
         self.keys = 0
-        self.left = len(blob)  # each byte is read once: many arrays over one part would take memory without end
+        self.left = len(blob)  # each byte is read once: arrays that overlap could take any amount of memory
 
     def raw(self, start: int, size: int) -> memoryview:
         if not (_is_count(start) and _is_count(size) and start + size <= len(self.blob)):
@@ -247,7 +247,7 @@ class _Reader:
         size = math.prod(shape) * np.dtype(dtype).itemsize
         array = np.frombuffer(self.raw(start, size), dtype=dtype).reshape(shape)
         if array.dtype == np.bool_:
-            return array.view(np.uint8).astype(np.bool_)  # a byte other than 0 and 1 would behave like neither
+            return array.view(np.uint8).astype(np.bool_)  # a byte other than 0 and 1 behaves like neither
         return array.copy()
 
 

@@ -133,7 +133,8 @@ def serve(connection: socket.socket, servant: types.ModuleType) -> None:
 
     A frame is 8 bytes of length, one letter, and the message. The other side sends ``Q`` (a request) and
     ``A`` (the answer to a callback); this side sends ``R`` (a reply) and ``C`` (a callback), and once ``!``
-    (ready) or ``E`` (the walls could not be put up, and why).
+    (ready) or ``E`` (the walls could not be put up, and why). A request begins with 8 bytes that its reply
+    repeats, so that a reply too many is not taken for that of the next request.
     """
 
     def receive(count: int) -> bytes:
@@ -159,14 +160,17 @@ def serve(connection: socket.socket, servant: types.ModuleType) -> None:
             letter, message = frame()
             if letter == b"A":
                 return message
-            send(b"R", worker.answer(message))  # a callback may call another of the student's functions
+            reply(message)  # a callback may call another of the student's functions
+
+    def reply(request: bytes) -> None:
+        send(b"R", request[:8] + worker.answer(request[8:]))
 
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     worker = servant.Servant(module.__dict__, ask)
     send(b"!", b"")
     while True:
-        send(b"R", worker.answer(frame()[1]))
+        reply(frame()[1])
 
 
 if __name__ == "__main__":

@@ -64,9 +64,9 @@ class Submission:
     status: str = "graded"
     slow: bool = False
 
-    def deserved(self, exercise: str, points: float) -> float:
+    def deserved(self, grade_id: str, points: float) -> float:
         """Points that this work deserves for an exercise."""
-        return round(points * float(self.shares.get(exercise, self.shares[""])), 2)
+        return round(points * float(self.shares.get(grade_id.removeprefix("check_"), self.shares[""])), 2)
 
 
 def corpus() -> dict[str, Submission]:
@@ -118,7 +118,7 @@ def build(overlay: Path, course: Path, destination: Path) -> None:
             notebook.cells.insert(at + (where == "after"), added)
     for key, rest in directives[len(structure) :]:
         _apply(notebook, key, rest)
-    destination.write_text(nbformat.writes(notebook, version=nbformat.NO_CONVERT), encoding="utf-8")
+    destination.write_text(json.dumps(notebook, indent=1), encoding="utf-8")  # as it is, valid or not
 
 
 def _parse(path: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
@@ -426,6 +426,10 @@ def _dangling(course: Path, path: Path) -> None:
     path.symlink_to("nowhere.ipynb")
 
 
+def _link_to_device(course: Path, path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
 def _pipe(course: Path, path: Path) -> None:
     os.mkfifo(path)
 
@@ -438,5 +442,6 @@ _ODD_PATHS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "linked_directory": ("A link to the directory of somebody else.", _linked_directory),
     "link_to_source": ("A link to the solution.", _link_to_source),
     "dangling": ("A link to nothing.", _dangling),
+    "link_to_device": ("A link to zeros without end.", _link_to_device),
     "pipe": ("A named pipe: reading it would never end.", _pipe),
 }

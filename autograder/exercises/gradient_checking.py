@@ -505,6 +505,20 @@ affine_backward_exercise = Exercise(
             _backward(dw=lambda dout, x, w, b: dout.T @ _flat(x)),
         ),
         Misconception(
+            "dw_not_flattened",
+            "Your dw is right while x has two dimensions. The forward pass multiplied w with flattened examples: which "
+            "x belongs into dw?",
+            _backward(dw=lambda dout, x, w, b: x.T @ dout),
+        ),
+        Misconception(
+            "wrong_order",
+            "Your gradients come back in another order. They follow the arguments of the forward pass: x, w, b.",
+            _backward(
+                dx=lambda dout, x, w, b: _flat(x).T @ dout,
+                dw=lambda dout, x, w, b: (dout @ w.T).reshape(x.shape),
+            ),
+        ),
+        Misconception(
             "dx_not_reshaped",
             "Your dx has the right numbers in a flat row for each example. The forward pass flattened x: the way back "
             "has to undo that.",
