@@ -5,7 +5,8 @@
 The pairs are those that the contract test finds, the functions of PyTorch those that it takes as its oracle; for
 layers with weights they are called with weights in PyTorch's own layout. PyTorch runs eagerly, autograd included:
 what somebody would use instead. Both work in the same dtype on arrays of the same shapes. They take turns, and what
-is reported is the median of the ratios of neighbours, so that a busy moment of the machine meets both.
+is reported is the median of the ratios of neighbours, so that a busy moment of the machine meets both. Time is that
+of the processor: with one thread it is the time that passes, less what other programs took away.
 
 Beside each pair stands the share of its time that its bare matrix products take: numpy can do nothing about those.
 
@@ -67,10 +68,10 @@ def take_turns(functions: list[Callable[[], Any]], seconds: float) -> np.ndarray
     """Times of each function in turn, shape (rounds, functions); short ones are repeated within a round."""
 
     def timed(function: Callable[[], Any], times: int) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(times):
             function()
-        return (time.perf_counter() - started) / times
+        return (time.process_time() - started) / times
 
     for function in functions:
         function()  # the first call allocates, and looks things up
@@ -285,7 +286,7 @@ def summary(rows: list[Row]) -> str:
     overall = geometric_mean(list(by_pair(pairs).values()))
     worst = sorted(pairs, key=lambda r: -r.ratio)[:5]
     lines = [
-        f"Geometric mean of the ratios over {len(by_pair(pairs))} pairs: **{overall:.2f}** "
+        f"Geometric mean of the ratios over {len(by_pair(pairs))} pairs and losses: **{overall:.2f}** "
         f"(float32 {means['float32']:.2f}, float64 {means['float64']:.2f}). Below 1, minigrad is faster.",
         "",
         "A training step of 784-256-128-10: "
@@ -344,7 +345,7 @@ def draw(rows: list[Row], path: Path) -> None:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("time of minigrad / time of PyTorch eager, forward and backward")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=110)
@@ -361,8 +362,9 @@ def main() -> None:
     text = f"""# How fast the layers are
 
 Written by `make bench-layers`. Forward plus backward of each pair against PyTorch eager, autograd included, in the
-same dtype, both on one thread. The two take turns; a ratio is the median over the turns. "In products" is the
-share of our time that the bare matrix products would take.
+same dtype, both on one thread. The two take turns; a ratio is the median over the turns, of processor time. "In
+products" is the share of our time that the bare matrix products would take. The training step is plain: in the
+first layer it computes a gradient for the images as well, a product of matrices that autograd leaves out.
 
 {summary(rows)}
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def as_indices(function: str, name: str, indices: ArrayLike, count: int) -> NDArray[np.integer]:
+def as_indices(function: str, name: str, indices: ArrayLike, count: int) -> NDArray[np.intp]:
     """`indices` as an array; ValueError unless all are whole numbers from 0 to `count` - 1.
 
     Numpy would take a negative one from the end, and a boolean for a mask.
@@ -18,4 +18,4 @@ def as_indices(function: str, name: str, indices: ArrayLike, count: int) -> NDAr
     if least < 0 or most >= count:
         wrong = least if least < 0 else most
         raise ValueError(f"{function}: {name} must lie between 0 and {count - 1}, but {wrong} is among them")
-    return indices
+    return indices.astype(np.intp, copy=False)  # products of small integers overflow

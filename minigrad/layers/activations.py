@@ -108,7 +108,7 @@ def tanh_forward(x: Array) -> tuple[Array, Array]:
 
     It is a sigmoid in other units, :math:`\tanh(x) = 2\,\sigma(2x) - 1`, with a slope of 1 at the origin in place of
     1/4. So a gradient does not shrink on its way through small activations; it still vanishes where the unit is
-    saturated, and is exactly zero for :math:`|x| > 19.1` in float64 and :math:`|x| > 9.1` in float32.
+    saturated, and is exactly zero from about :math:`|x| = 19` in float64, and 9 in float32.
 
     References
     ----------

@@ -6,6 +6,11 @@ from numpy.typing import ArrayLike
 from minigrad.layers._arrays import Array, as_float, upstream
 from minigrad.layers._indices import as_indices
 
+COMPLEX: dict[np.dtype, np.dtype] = {
+    np.dtype(np.float32): np.dtype(np.complex64),
+    np.dtype(np.float64): np.dtype(np.complex128),
+}
+
 
 def word_embedding_forward(x: ArrayLike, W: Array) -> tuple[Array, tuple]:
     r"""Look up the vector of each word.
@@ -59,7 +64,7 @@ def word_embedding_forward(x: ArrayLike, W: Array) -> tuple[Array, tuple]:
     if W.ndim != 2:
         raise ValueError(f"word_embedding_forward: W has shape {W.shape}; it must be (V, D)")
     x = as_indices("word_embedding_forward", "x", x, len(W))
-    return W[x], (x, W.shape)  # (N, T) -> (N, T, D)
+    return np.take(W, x, axis=0), (x, W.shape)  # (N, T) -> (N, T, D)
 
 
 def word_embedding_backward(dout: Array, cache: tuple) -> Array:
@@ -84,7 +89,9 @@ def word_embedding_backward(dout: Array, cache: tuple) -> Array:
 
     Notes
     -----
-    ``np.add.at(dW, x, dout)`` says the same, but numpy has a fast loop for flat arrays only.
+    ``np.add.at(dW, x, dout)`` says the same, five to ten times slower: numpy has a fast loop for flat arrays only.
+    That loop takes one number at a time, so two neighbours are handed over as one complex number, whose parts are
+    added separately too.
 
     Examples
     --------
@@ -96,9 +103,9 @@ def word_embedding_backward(dout: Array, cache: tuple) -> Array:
     """
     x, (V, D) = cache
     dout = upstream("word_embedding_backward", dout, (*x.shape, D))
-    dW = np.zeros(V * D, dout.dtype)
-    places = x.reshape(-1, 1) * D + np.arange(
-        D
-    )  # (N, T) -> (N * T, D): where each number lies in the flat table
-    np.add.at(dW, places.ravel(), dout.ravel())
-    return dW.reshape(V, D)
+    dW = np.zeros((V, D), dout.dtype)
+    wide: np.dtype = COMPLEX.get(dout.dtype, dout.dtype) if D % 2 == 0 else dout.dtype
+    table, rows = dW.view(wide), np.ascontiguousarray(dout).view(wide)  # (V, D) -> (V, D / 2)
+    places = x.reshape(-1, 1) * table.shape[1] + np.arange(table.shape[1])  # in the flat table
+    np.add.at(table.reshape(-1), places.ravel(), rows.ravel())
+    return dW

@@ -51,9 +51,9 @@ def residual_forward(
     gradient arrives below as large as it was above. A product of L Jacobians has become a product of L factors
     :math:`1 + s f'`, each of them close to the identity.
 
-    That it cannot vanish does not mean that it cannot explode. If each branch returns as much variance as it was
-    given, as it does under He initialization, then each block doubles the variance: 2**50 after fifty blocks. Hence
-    `scale`, or a normalization in the branch, or zeros as the first value of `w2`.
+    That it cannot vanish does not mean that it cannot explode. Under He initialization a branch returns twice the
+    variance that it was given, so each block triples the variance: 3**50 after fifty blocks. Hence `scale`, or a
+    normalization in the branch, or zeros as the first value of `w2`.
 
     The forgotten first term is the usual mistake here: forward still adds, training still runs, and the depth hurts
     as it always did.

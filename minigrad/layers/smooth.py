@@ -296,8 +296,8 @@ def gelu_tanh_forward(x: Array) -> tuple[Array, tuple]:
         out' = \tfrac12 (1 + t) + \tfrac12 x\,(1 - t^2)\,u' \qquad u' = \sqrt{2/\pi}\,(1 + 3 \cdot 0.044715\,x^2)
 
     GPT-2 and many after it were trained with this one. Load their weights into the other, and the outputs differ in
-    the fourth digit. On the left the slope is exactly zero below x = -7.3 in float64, and -5.2 in float32, because
-    1 + t is: here units can die.
+    the fourth digit. On the left the slope is exactly zero from about x = -7.3 in float64, because 1 + t is: here
+    units can die.
 
     References
     ----------
@@ -320,8 +320,8 @@ def gelu_tanh_forward(x: Array) -> tuple[Array, tuple]:
     t *= SQRT_2_PI  # u
     np.tanh(t, out=t)
     out = t + 1
-    out *= x
     out *= 0.5
+    out *= x
     return out, (near, t)
 
 
