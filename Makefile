@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint build bench-grading clean
+.PHONY: demo test lint build bench-grading bench-layers clean
 .DEFAULT_GOAL := test
 
 # The stamp is the environment as the metadata asks for it, pinned; it is made again when either changes.
@@ -32,6 +32,13 @@ build: $(VENV)/stamp
 
 bench-grading: $(VENV)/stamp
 	$(BIN)/python benchmarks/grading.py
+
+# From the index of builds for the CPU: on Linux, the usual one brings CUDA along.
+bench-layers: $(VENV)/stamp
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --constraint constraints.txt \
+	  --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[test,oracle]'
+	$(BIN)/python benchmarks/layers.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,7 +21,8 @@ import minigrad
 from .exercises import GRADED_IN, SECOND_IMPLEMENTATIONS
 
 PACKAGE = "minigrad"
-SUFFIXES = (".py", ".typed", ".csv", ".json", ".npy", ".npz")  # an editor's backup would hold the answers
+# What a view copies. Not all files: an editor's backup would hold the answers.
+SUFFIXES = (".py", ".typed", ".csv", ".json", ".npy", ".npz", ".txt")
 SECTIONS = ("Parameters", "Returns")  # what a stub's docstring keeps beside its summary
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -8,6 +8,7 @@ returns what that function returns.
 import ast
 import configparser
 import contextlib
+import copy
 import dataclasses
 import importlib
 import inspect
@@ -30,12 +31,15 @@ import hypothesis
 import numpy as np
 import pytest
 from cases import CASES
+from cases.losses import LOSSES
+from test_pairs import PAIRS
 
 import minigrad
 from autograder import bundle, exercises, view
 from autograder.exercises import GRADED_IN, SECOND_IMPLEMENTATIONS, UNGRADED
 from autograder.sheet import Call, Close, Sheet
-from minigrad import gradcheck, layers
+from minigrad import clipping, gradcheck, initializers, layers, loss_scaling, losses
+from minigrad.gains import gain
 
 ROOT = Path(minigrad.__file__).parents[1]
 NAME = "01_gradient_checking"
@@ -49,8 +53,8 @@ ANSWERS = (
     "(2 * h)",
     "frac{f(x+h)",
     "dout.sum(axis=0)",
-    "np.maximum(x, 0)",
-    "np.where(active",
+    "np.maximum(x, zeros)",
+    "where_true(active",
     "max(1e-8, abs",
     "def _slope",
     "def _relative_errors",
@@ -282,7 +286,7 @@ def test_nothing_unused_is_left(name: str, views: dict[str, Path]):
                 node.name.startswith("_") or private_module
             ):
                 assert len(re.findall(rf"\b{node.name}\b", text)) > 1, f"{path.name}: {node.name}"
-    for helper in ("_slope", "_moved", "_number", "_require_movable", "_relative_errors", "as_float"):
+    for helper in ("_slope", "_moved", "_number", "_require_movable", "_relative_errors"):
         assert (f"def {helper}(" in text) == (name != NAME)
 
 
@@ -574,23 +578,35 @@ def cubic(x: np.ndarray) -> float:
 
 def pair_trials(name: str) -> Iterator[Trial]:
     """Forward with drawn arguments, backward with each plausible cache."""
-    case, rng = CASES[name], np.random.default_rng(3)
+    pair, rng = PAIRS[name], np.random.default_rng(3)
+    case = CASES[pair.name]
     shapes = hypothesis.find(
         case.shapes(3),
-        lambda shapes: all(np.prod(shape) > 1 for shape in shapes.values()),
+        lambda shapes: all(min(shape, default=0) > 1 for shape in shapes.values()),  # nothing is trivial
         settings=hypothesis.settings(database=None),
     )
-    inputs = tuple(case.draw(rng, shape) for shape in shapes.values())
-    forward, backward = (
-        f"{getattr(layers, f'{name}_{way}').__module__}.{name}_{way}" for way in ("forward", "backward")
-    )
-    out, cache = getattr(layers, f"{name}_forward")(*inputs, *case.params)
-    yield Trial(forward, lambda: (*inputs, *case.params), [out])
-    dout = rng.normal(size=out.shape)
-    gradients = getattr(layers, f"{name}_backward")(dout, cache)
+    inputs, params = case.inputs(rng, shapes), case.other_arguments(rng, shapes)
+
+    def arguments() -> tuple:
+        return case.arrange(inputs, copy.deepcopy(params))
+
+    forward, backward = (f"{half.__module__}.{half.__name__}" for half in (pair.forward, pair.backward))
+    *outs, cache = pair.forward(*arguments())
+    yield Trial(forward, arguments, outs)
+    douts = [rng.normal(size=out.shape) for out in outs]
+    gradients = pair.backward(*douts, cache)
     gradients = list(gradients) if isinstance(gradients, tuple) else [gradients]
     for rest in ((cache,), (inputs,), inputs, *((each,) for each in inputs)):
-        yield Trial(backward, lambda rest=rest: (dout, *rest), gradients)
+        yield Trial(backward, lambda rest=rest: (*douts, *rest), gradients)
+
+
+def loss_trials() -> Iterator[Trial]:
+    """The gradient, and the loss, of a batch that has both."""
+    for name, case in LOSSES.items():
+        arguments = tuple(case.arguments(np.random.default_rng(5), 3).values())
+        function = getattr(losses, f"{name}_loss")
+        loss, gradient = function(*arguments)
+        yield Trial(_full_name(function), lambda given=arguments: given, [np.array(loss), gradient])
 
 
 def gradcheck_trials() -> Iterator[Trial]:
@@ -624,9 +640,54 @@ def gradcheck_trials() -> Iterator[Trial]:
     yield Trial("gradient_check", check_arguments, [np.array(error) for error in report.errors.values()])
 
 
+def gradient_repair_trials() -> Iterator[Trial]:
+    """What decides how large weights and gradients are: numbers without a pattern, so that each answer is its own."""
+    rng = np.random.default_rng(6)
+    grads = {"a": rng.normal(size=(2, 3)), "b": rng.normal(size=4)}
+    config = {"scale": 2.6, "backoff": 0.7, "interval": 3, "growth": 1.9, "good_steps": 2}
+    shape = (3, 4)
+    drawn = {
+        initializers.xavier_init: (3, 4, 1.3),
+        initializers.xavier_normal: (shape, 1.3),
+        initializers.xavier_uniform: (shape, 1.3),
+        initializers.he_init: (3, 4),
+        initializers.he_normal: (shape, 0.3),
+        initializers.he_uniform: (shape, 0.3),
+    }
+    for function, given in drawn.items():
+        place = list(inspect.signature(function).parameters).index("rng")
+
+        def arguments(given: tuple = given, place: int = place) -> tuple:
+            return *given[:place], np.random.default_rng(7), *given[place:]
+
+        yield Trial(_full_name(function), arguments, [function(*arguments())])
+    yield Trial("minigrad.gains.gain", lambda: ("leaky_relu", 0.3), [np.array(gain("leaky_relu", 0.3))])
+    for clip, limit in ((clipping.clip_grad_norm, 0.9), (clipping.clip_grad_value, 0.1)):
+        clipped, _ = clip(grads, limit)
+        yield Trial(_full_name(clip), lambda limit=limit: (grads, limit), list(clipped.values()))
+    scaled = loss_scaling.scale_gradient(grads["a"], dict(config))
+    yield Trial("minigrad.loss_scaling.scale_gradient", lambda: (grads["a"], dict(config)), [scaled])
+    unscaled, _ = loss_scaling.unscale_gradients(grads, dict(config))
+    yield Trial(
+        "minigrad.loss_scaling.unscale_gradients", lambda: (grads, dict(config)), list(unscaled.values())
+    )
+    for overflow in (True, False):
+        scale = loss_scaling.update_scale(overflow, dict(config))["scale"]
+        yield Trial(
+            "minigrad.loss_scaling.update_scale",
+            lambda overflow=overflow: (overflow, dict(config)),
+            [np.array(scale)],
+        )
+
+
+def _full_name(function: Callable) -> str:
+    return f"{function.__module__}.{function.__name__}"
+
+
 def all_trials() -> list[Trial]:
     trials = [dataclasses.replace(t, name=f"minigrad.gradcheck.{t.name}") for t in gradcheck_trials()]
-    return trials + [trial for name in CASES for trial in pair_trials(name)]
+    trials += [trial for name in PAIRS for trial in pair_trials(name)]
+    return [*trials, *loss_trials(), *gradient_repair_trials()]
 
 
 def callables(modules: dict[str, types.ModuleType]) -> dict[str, Callable]:
@@ -690,7 +751,7 @@ def answers_in(modules: dict[str, types.ModuleType], names: set[str]) -> set[tup
     found = set()
     for trial in (trial for trial in all_trials() if trial.name in names):
         for label, function in callables(modules).items():
-            args = trial.args()
+            args = copy.deepcopy(trial.args())  # some helpers work in place
             given = list(numbers_in(args))
             wanted = [e for e in trial.expected if not any(matches(g, e, 1e-6) for g in given)]
             assert wanted, trial.name
@@ -782,7 +843,11 @@ def test_a_bundle_asks_for_what_the_student_extra_asks_for(course: Path):
     assert project["project"]["version"] == setup["metadata"]["version"]
     assert project["project"]["requires-python"] == setup["options"]["python_requires"]
     assert project["project"]["scripts"] == {"minigrad": "autograder.student:app"}
-    assert project["tool"]["setuptools"]["package-data"]["minigrad"] == ["py.typed"]
+    assert project["tool"]["setuptools"]["package-data"]["minigrad"] == [
+        "data/README.txt",
+        "data/digits.npz",
+        "py.typed",
+    ]
 
 
 def test_hidden_cases_are_not_in_a_bundle(unpacked: Path):

@@ -1,0 +1,264 @@
+"""The gated recurrent unit: an LSTM's idea with two gates and no separate memory."""
+
+import numpy as np
+
+from minigrad.layers._arrays import Array, as_float
+from minigrad.layers._recurrent import (
+    blocks,
+    matmul_of_steps,
+    require_shapes,
+    require_upstream,
+    sigmoid,
+    sum_over_steps,
+    swap_time,
+)
+
+
+def gru_step_forward(x: Array, prev_h: Array, Wx: Array, Wh: Array, b: Array) -> tuple[Array, tuple]:
+    r"""One step of a gated recurrent unit.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, D)
+        Input at this step.
+    prev_h : ndarray, shape (N, H)
+        State after the step before.
+    Wx : ndarray, shape (D, 3H)
+        Weights from the input: H columns each for the reset gate r, the update gate z and the proposal n.
+    Wh : ndarray, shape (H, 3H)
+        Weights from the state.
+    b : ndarray, shape (3H,)
+        Biases.
+
+    Returns
+    -------
+    next_h : ndarray, shape (N, H)
+        State after this step.
+    cache : tuple
+        What `gru_step_backward` needs.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+
+    Notes
+    -----
+    With :math:`a = x W_x + b` and :math:`s = h W_h`, each cut into three blocks of columns,
+
+    .. math:: r = \sigma(a_r + s_r),\quad z = \sigma(a_z + s_z),\quad n = \tanh(a_n + r\,s_n)
+
+    .. math:: h' = (1 - z)\,n + z\,h
+
+    The reset gate acts after the product with `Wh`, as in PyTorch and cuDNN; in the first paper it acts
+    before. PyTorch has a second vector of biases: those of r and z just add up to `b`, the one inside
+    :math:`r\,(s_n + b_n')` has no counterpart here and is zero.
+
+    Backwards, :math:`dn = dh'\,(1 - z)`, :math:`dz = dh'\,(h - n)`, and with
+    :math:`da_n = dn\,(1 - n^2)` the product :math:`r\,s_n` gives :math:`dr = da_n s_n` and
+    :math:`ds_n = da_n r`. So `da` and `ds` differ in the last block, and there only. The old state is used
+    three times: in `s`, and directly with the factor z.
+
+    That direct path has no matrix in it. With z near 1 the state, and the gradient, are handed on unchanged.
+
+    References
+    ----------
+    .. [1] K. Cho et al., "Learning Phrase Representations Using RNN Encoder-Decoder for Statistical Machine
+       Translation", EMNLP 2014.
+
+    Examples
+    --------
+    >>> x, prev_h, Wx, Wh = np.zeros((1, 1)), np.array([[2.0]]), np.zeros((1, 3)), np.zeros((1, 3))
+    >>> next_h, _ = gru_step_forward(x, prev_h, Wx, Wh, np.array([0.0, 0.0, 1.0]))
+    >>> next_h.round(4)  # half of tanh(1), half of 2
+    array([[1.3808]])
+    """
+    x, prev_h, Wx, Wh, b = as_float(x), as_float(prev_h), as_float(Wx), as_float(Wh), as_float(b)
+    require_shapes("gru_step_forward", 3, x, {"prev_h": prev_h}, Wx, Wh, b)
+    ar, az, an = blocks(x @ Wx + b, 3)  # (N, D) @ (D, 3H) -> (N, 3H), cut into three of (N, H)
+    sr, sz, sn = blocks(prev_h @ Wh, 3)  # (N, H) @ (H, 3H) -> (N, 3H)
+    r, z = sigmoid(ar + sr), sigmoid(az + sz)
+    n = np.tanh(an + r * sn)
+    next_h = (1 - z) * n + z * prev_h
+    return next_h, (x, prev_h, Wx, Wh, r, z, n, sn)
+
+
+def gru_step_backward(dnext_h: Array, cache: tuple) -> tuple[Array, Array, Array, Array, Array]:
+    """Gradients of `gru_step_forward` for `x`, `prev_h`, `Wx`, `Wh` and `b`.
+
+    Parameters
+    ----------
+    dnext_h : ndarray, shape (N, H)
+        Upstream gradient.
+    cache : tuple
+        From `gru_step_forward`.
+
+    Returns
+    -------
+    dx : ndarray, shape (N, D)
+    dprev_h : ndarray, shape (N, H)
+    dWx : ndarray, shape (D, 3H)
+    dWh : ndarray, shape (H, 3H)
+    db : ndarray, shape (3H,)
+
+    Raises
+    ------
+    ValueError
+        If `dnext_h` does not have the shape of the output.
+
+    Examples
+    --------
+    >>> x, prev_h, Wx, Wh = np.zeros((1, 1)), np.array([[2.0]]), np.zeros((1, 3)), np.zeros((1, 3))
+    >>> _, cache = gru_step_forward(x, prev_h, Wx, Wh, np.array([0.0, 50.0, 1.0]))
+    >>> dx, dprev_h, *_ = gru_step_backward(np.array([[3.0]]), cache)
+    >>> dprev_h  # the update gate is open: all of it passes
+    array([[3.]])
+    """
+    x, prev_h, Wx, Wh, r, z, n, sn = cache
+    dnext_h = as_float(dnext_h)
+    require_upstream("gru_step_backward", "dnext_h", dnext_h, n.shape)
+    dan = dnext_h * (1 - z) * (1 - n * n)  # (N, H)
+    daz = dnext_h * (prev_h - n) * z * (1 - z)
+    dar = dan * sn * r * (1 - r)
+    da = np.concatenate([dar, daz, dan], axis=1)  # three of (N, H) -> (N, 3H)
+    ds = np.concatenate([dar, daz, dan * r], axis=1)
+    dx = da @ Wx.T  # (N, 3H) @ (3H, D) -> (N, D)
+    dprev_h = ds @ Wh.T + dnext_h * z  # (N, 3H) @ (3H, H) -> (N, H)
+    dWx = x.T @ da  # (D, N) @ (N, 3H) -> (D, 3H)
+    dWh = prev_h.T @ ds  # (H, N) @ (N, 3H) -> (H, 3H)
+    db = da.sum(axis=0)  # (N, 3H) -> (3H,)
+    return dx, dprev_h, dWx, dWh, db
+
+
+def gru_forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> tuple[Array, tuple]:
+    r"""A gated recurrent unit over whole sequences: `gru_step_forward`, T times.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, T, D)
+        N sequences of T inputs.
+    h0 : ndarray, shape (N, H)
+        State before the first step.
+    Wx : ndarray, shape (D, 3H)
+        H columns each for the gates r and z and the proposal n.
+    Wh : ndarray, shape (H, 3H)
+    b : ndarray, shape (3H,)
+
+    Returns
+    -------
+    h : ndarray, shape (N, T, H)
+        State after each step.
+    cache : tuple
+        What `gru_backward` needs.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+
+    Notes
+    -----
+    Through the direct path the gradient is multiplied by the update gate at each step,
+
+    .. math:: dh_{t-1} = z_t\,dh_t + ds_t W_h^T
+
+    so over k steps it shrinks by the product of k gates, each of which the network can learn. Where z is near
+    0 a step forgets, and the gradient goes through `Wh` or not at all.
+
+    The local factors :math:`da / dh'` know nothing of later steps and are computed for all steps at once; the
+    loop is left with what has to wait.
+
+    References
+    ----------
+    .. [1] J. Chung, C. Gulcehre, K. Cho and Y. Bengio, "Empirical Evaluation of Gated Recurrent Neural
+       Networks on Sequence Modeling", 2014, https://arxiv.org/abs/1412.3555
+
+    Examples
+    --------
+    >>> x, h0, Wx, Wh = np.zeros((1, 3, 1)), np.array([[1.0]]), np.zeros((1, 3)), np.zeros((1, 3))
+    >>> h, _ = gru_forward(x, h0, Wx, Wh, np.zeros(3))  # z is 1/2 and n is 0
+    >>> h[0, :, 0]
+    array([0.5  , 0.25 , 0.125])
+    """
+    x, h0, Wx, Wh, b = as_float(x), as_float(h0), as_float(Wx), as_float(Wh), as_float(b)
+    require_shapes("gru_forward", 3, x, {"h0": h0}, Wx, Wh, b)
+    x = swap_time(x, np.result_type(x, h0, Wx, Wh, b))  # (N, T, D) -> (T, N, D)
+    gates = matmul_of_steps(x, Wx)  # (T, N, D) -> (T, N, 3H); pre-activations, which the loop makes gates of
+    np.add(gates, b, out=gates)
+    r, z, n = blocks(gates, 3)  # (T, N, H) each
+    h = np.empty((len(x) + 1, *h0.shape), gates.dtype)  # (T + 1, N, H): h[0] is h0
+    sn = np.empty_like(h[1:])
+    h[0] = h0
+    for t in range(len(x)):
+        s = h[t] @ Wh  # (N, H) @ (H, 3H) -> (N, 3H)
+        rz, s_rz, sn[t] = gates[t, :, : -len(Wh)], s[:, : -len(Wh)], s[:, -len(Wh) :]
+        rz += s_rz
+        sigmoid(rz, out=rz)
+        n[t] += r[t] * sn[t]
+        np.tanh(n[t], out=n[t])
+        np.subtract(h[t], n[t], out=h[t + 1])  # h' = n + z (h - n)
+        h[t + 1] *= z[t]
+        h[t + 1] += n[t]
+    return swap_time(h[1:]), (x, h, sn, gates, Wx, Wh)
+
+
+def gru_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array, Array, Array]:
+    """Gradients of `gru_forward` for `x`, `h0`, `Wx`, `Wh` and `b`.
+
+    Parameters
+    ----------
+    dh : ndarray, shape (N, T, H)
+        Upstream gradient: what the loss says of each state, without what comes back through later steps.
+    cache : tuple
+        From `gru_forward`.
+
+    Returns
+    -------
+    dx : ndarray, shape (N, T, D)
+    dh0 : ndarray, shape (N, H)
+    dWx : ndarray, shape (D, 3H)
+    dWh : ndarray, shape (H, 3H)
+    db : ndarray, shape (3H,)
+
+    Raises
+    ------
+    ValueError
+        If `dh` does not have the shape of the output.
+
+    Examples
+    --------
+    >>> x, h0, Wx, Wh = np.zeros((1, 3, 1)), np.array([[1.0]]), np.zeros((1, 3)), np.zeros((1, 3))
+    >>> _, cache = gru_forward(x, h0, Wx, Wh, np.zeros(3))
+    >>> dh = np.array([[[0.0], [0.0], [1.0]]])  # a loss at the last step only
+    >>> _, dh0, *_ = gru_backward(dh, cache)
+    >>> dh0  # z is 1/2, three times
+    array([[0.125]])
+    """
+    x, h, sn, gates, Wx, Wh = cache
+    dh = as_float(dh)
+    require_upstream("gru_backward", "dh", dh, (x.shape[1], len(x), len(Wh)))
+    r, z, n = blocks(gates, 3)  # (T, N, H) each
+
+    # Local factors da/dh', which the loop turns into gradients.
+    da = np.empty(gates.shape, np.result_type(dh, gates))  # (T, N, 3H)
+    dar, daz, dan = blocks(da, 3)
+    np.multiply(1 - z, 1 - n * n, out=dan)
+    np.multiply(z * (1 - z), h[:-1] - n, out=daz)
+    np.multiply(r * (1 - r), sn * dan, out=dar)
+
+    ds = np.empty_like(da)  # da, but for the last block
+    dprev_h = np.zeros_like(h[0], da.dtype)
+    dnext_h = np.empty_like(dprev_h)
+    for t in reversed(range(len(x))):
+        np.add(dprev_h, dh[:, t], out=dnext_h)  # from the step after, and from the loss at this step
+        for factor in (dar[t], daz[t], dan[t]):
+            factor *= dnext_h
+        ds[t] = da[t]
+        ds[t, :, -len(Wh) :] *= r[t]
+        np.matmul(ds[t], Wh.T, out=dprev_h)
+        dnext_h *= z[t]
+        dprev_h += dnext_h
+    dx = swap_time(matmul_of_steps(da, Wx.T))  # (T, N, 3H) -> (T, N, D) -> (N, T, D)
+    dWx, dWh = sum_over_steps(x, da), sum_over_steps(h[:-1], ds)
+    db = da.sum(axis=(0, 1))  # (T, N, 3H) -> (3H,)
+    return dx, dprev_h, dWx, dWh, db
