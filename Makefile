@@ -37,7 +37,7 @@ bench-grading: $(VENV)/stamp
 bench-layers: $(VENV)/stamp
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet \
 	  --disable-pip-version-check --constraint constraints.txt \
-	  --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[test,oracle]'
+	  --editable '.[test,oracle]'
 	$(BIN)/python benchmarks/layers.py
 
 clean:
