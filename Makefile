@@ -33,7 +33,7 @@ build: $(VENV)/stamp
 bench-grading: $(VENV)/stamp
 	$(BIN)/python benchmarks/grading.py
 
-# From the index of builds for the CPU: on Linux, the usual one brings CUDA along.
+# Needs PyTorch (a large download), which nothing else does.
 bench-layers: $(VENV)/stamp
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet \
 	  --disable-pip-version-check --constraint constraints.txt \
