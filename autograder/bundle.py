@@ -22,6 +22,7 @@ STUDENT_FILES = (
     "grading.py",
     "notebook.py",
     "probes.py",
+    "report.py",
     "servant.py",
     "session.py",
     "sheet.py",

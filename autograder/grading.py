@@ -25,7 +25,8 @@ from nbformat import NotebookNode
 from . import checking, exercises, notebook
 from .asserts import SECONDS as ASSERT_SECONDS
 from .asserts import run_asserts
-from .checking import CALL_SECONDS, NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
+from .checking import CALL_SECONDS
+from .report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from .session import Problem, Session
 
 CELL_SECONDS = 10.0

@@ -12,18 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from autograder import checking, exercises, probes, wire
-from autograder.checking import (
-    NOT_RUN,
-    PASSED,
-    RAISED,
-    TIMED_OUT,
-    WRONG,
-    Finding,
-    Report,
-    check_sheet,
-    compare,
-)
+from autograder.checking import check_sheet, compare
 from autograder.exercises import full_sheet, gradient_checking, visible_sheet
+from autograder.report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from autograder.session import LocalSession, Problem, Session
 from autograder.sheet import Between, Call, Choice, Close, Sheet, compile_sheet, look_up
 
