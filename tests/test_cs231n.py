@@ -4,6 +4,8 @@ The expected values are the ones that the notebooks print. The gradient cells pa
 argument and close over the array, which works only because the array is changed in place.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,15 @@ from minigrad.gradcheck import (
     grad_check_sparse,
     rel_error,
 )
-from minigrad.layers import affine_backward, affine_forward, relu_backward, relu_forward
+from minigrad.layers import (
+    affine_backward,
+    affine_forward,
+    affine_relu_backward,
+    affine_relu_forward,
+    relu_backward,
+    relu_forward,
+)
+from minigrad.losses import softmax_loss
 
 
 @pytest.fixture
@@ -71,13 +81,8 @@ def test_affine_relu_sandwich(rng: np.random.Generator):
     b = rng.standard_normal(10)
     dout = rng.standard_normal((2, 10))
 
-    def affine_relu_forward(x, w, b):
-        a, affine_cache = affine_forward(x, w, b)
-        out, relu_cache = relu_forward(a)
-        return out, (affine_cache, relu_cache)
-
-    _, (affine_cache, relu_cache) = affine_relu_forward(x, w, b)
-    grads = affine_backward(relu_backward(dout, relu_cache), affine_cache)
+    _, cache = affine_relu_forward(x, w, b)
+    grads = affine_relu_backward(dout, cache)
     for array, grad in zip((x, w, b), grads, strict=True):
         numerical = eval_numerical_gradient_array(lambda _: affine_relu_forward(x, w, b)[0], array, dout)
         assert rel_error(numerical, grad) < 1e-8
@@ -97,6 +102,63 @@ def test_gradient_of_a_loss_over_a_dict_of_parameters(rng: np.random.Generator):
     for name in sorted(grads):
         numerical = eval_numerical_gradient(lambda _: loss()[0], params[name], verbose=False)
         assert rel_error(numerical, grads[name]) < 1e-7
+
+
+def network_loss(params: dict, x: np.ndarray, y: np.ndarray, reg: float) -> tuple[float, dict, np.ndarray]:
+    """Affine and ReLU, again and again, a last affine, softmax, and half the squared weights times reg."""
+    depth, caches, grads = len(params) // 2, [], {}
+    for layer in range(1, depth):
+        x, cache = affine_relu_forward(x, params[f"W{layer}"], params[f"b{layer}"])
+        caches.append(cache)
+    scores, cache = affine_forward(x, params[f"W{depth}"], params[f"b{depth}"])
+    loss, dout = softmax_loss(scores, y)
+    dout, grads[f"W{depth}"], grads[f"b{depth}"] = affine_backward(dout, cache)
+    for layer in range(depth - 1, 0, -1):
+        dout, grads[f"W{layer}"], grads[f"b{layer}"] = affine_relu_backward(dout, caches[layer - 1])
+    for name in params:
+        if name.startswith("W"):
+            loss += 0.5 * reg * np.sum(params[name] ** 2)
+            grads[name] = grads[name] + reg * params[name]
+    return loss, grads, scores
+
+
+def test_loss_of_the_two_layer_network():
+    examples, features, hidden, classes = 3, 5, 50, 7
+    params = {
+        "W1": np.linspace(-0.7, 0.3, num=features * hidden).reshape(features, hidden),
+        "b1": np.linspace(-0.1, 0.9, num=hidden),
+        "W2": np.linspace(-0.3, 0.4, num=hidden * classes).reshape(hidden, classes),
+        "b2": np.linspace(-0.9, 0.1, num=classes),
+    }
+    x = np.linspace(-5.5, 4.5, num=examples * features).reshape(features, examples).T
+    y = np.array([0, 5, 1])
+    loss, _, scores = network_loss(params, x, y, reg=0.0)
+    printed = [
+        [11.53165108, 12.2917344, 13.05181771, 13.81190102, 14.57198434, 15.33206765, 16.09215096],
+        [12.05769098, 12.74614105, 13.43459113, 14.1230412, 14.81149128, 15.49994135, 16.18839143],
+        [12.58373087, 13.20054771, 13.81736455, 14.43418138, 15.05099822, 15.66781506, 16.2846319],
+    ]
+    assert np.abs(scores - printed).sum() < 1e-6
+    assert abs(loss - 3.4702243556) < 1e-10
+    assert abs(network_loss(params, x, y, reg=1.0)[0] - 26.5948426952) < 1e-10
+
+
+@pytest.mark.parametrize("reg", [0.0, 3.14])
+def test_gradients_of_the_fully_connected_network(rng: np.random.Generator, reg: float):
+    sizes = [15, 20, 30, 10]
+    params = {}
+    for layer, (rows, columns) in enumerate(itertools.pairwise(sizes), 1):
+        params[f"W{layer}"] = 5e-2 * rng.standard_normal((rows, columns))
+        params[f"b{layer}"] = np.zeros(columns)
+    x, y = rng.standard_normal((2, 15)), rng.integers(10, size=2)
+    loss, grads, _ = network_loss(params, x, y, reg)
+    if reg == 0.0:
+        assert abs(loss - np.log(10)) < 0.01
+    for name, array in params.items():
+        numerical = eval_numerical_gradient(
+            lambda _: network_loss(params, x, y, reg)[0], array, verbose=False
+        )
+        assert rel_error(numerical, grads[name]) < 1e-5
 
 
 def test_eval_numerical_gradient_prints_as_it_should(capsys: pytest.CaptureFixture):
