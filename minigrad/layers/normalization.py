@@ -249,7 +249,7 @@ def batchnorm_backward_alt(dout: Array, cache: tuple) -> tuple[Array, Array, Arr
 
 
 def layernorm_forward(
-    x: Array, gamma: Array, beta: Array, ln_param: Mapping[str, Any]
+    x: Array, gamma: Array, beta: Array, ln_param: Mapping[str, Any] | None = None
 ) -> tuple[Array, tuple]:
     r"""Layer normalization: each example gets mean 0 and variance 1 over its features, then scale and shift.
 
@@ -261,7 +261,7 @@ def layernorm_forward(
         Scale of each feature.
     beta : ndarray, shape (D,)
         Shift of each feature.
-    ln_param : dict
+    ln_param : dict, optional
         Optional: ``eps`` (1e-5). Other keys are ignored.
 
     Returns
@@ -303,7 +303,7 @@ def layernorm_forward(
     name = "layernorm_forward"
     x, gamma, beta = in_one_dtype(x, gamma, beta)
     check_features(name, x, gamma, beta, x.ndim >= 2 and gamma.shape == x.shape[-1:], "(N, ..., D) and (D,)")
-    eps = read_eps(name, ln_param)
+    eps = read_eps(name, ln_param or {})
     D = x.shape[-1]
     check_something_to_average(name, x, D)
     rows = x.reshape(-1, D) if x.ndim > 2 else x  # (N, ..., D) -> (rows, D)
