@@ -12,11 +12,14 @@ def as_float(x: ArrayLike) -> Array:
     return x if x.dtype.kind in "fc" else x.astype(np.float64)
 
 
-def upstream(function: str, dout: ArrayLike, out_shape: tuple[int, ...]) -> Array:
-    """`dout` as an array of floats; ValueError where it does not have the shape of the output."""
+def upstream(function: str, dout: ArrayLike, out_shape: tuple[int, ...], name: str = "dout") -> Array:
+    """`dout` as an array of floats; ValueError where it does not have the shape of the output.
+
+    `name` is what `function` calls it: ``"dnext_h"`` belongs to the output ``next_h``.
+    """
     dout = as_float(dout)
     if dout.shape != out_shape:
-        raise ValueError(f"{function}: dout has shape {dout.shape} but out has shape {out_shape}")
+        raise ValueError(f"{function}: {name} has shape {dout.shape} but {name[1:]} has shape {out_shape}")
     return dout
 
 

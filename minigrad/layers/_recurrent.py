@@ -38,12 +38,6 @@ def require_shapes(
             )
 
 
-def require_upstream(function: str, name: str, dout: Array, shape: tuple[int, ...]) -> None:
-    """Refuse an upstream gradient that has not the shape of the output it belongs to."""
-    if dout.shape != shape:
-        raise ValueError(f"{function}: {name} has shape {dout.shape} but {name[1:]} has shape {shape}")
-
-
 def swap_time(x: Array, dtype: np.dtype | None = None) -> Array:
     """(N, T, D) to (T, N, D), or back; a copy, in which each slice of the first axis is one block of memory."""
     return np.array(x.swapaxes(0, 1), dtype, order="C")

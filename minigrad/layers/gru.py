@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from minigrad.layers._arrays import Array, as_float
+from minigrad.layers._arrays import Array, as_float, upstream
 from minigrad.layers._recurrent import (
     blocks,
     matmul_of_steps,
     require_shapes,
-    require_upstream,
     sigmoid,
     sum_over_steps,
     swap_time,
@@ -115,8 +114,7 @@ def gru_step_backward(dnext_h: Array, cache: tuple) -> tuple[Array, Array, Array
     array([[3.]])
     """
     x, prev_h, Wx, Wh, r, z, n, sn = cache
-    dnext_h = as_float(dnext_h)
-    require_upstream("gru_step_backward", "dnext_h", dnext_h, n.shape)
+    dnext_h = upstream("gru_step_backward", dnext_h, n.shape, "dnext_h")
     dan = dnext_h * (1 - z) * (1 - n * n)  # (N, H)
     daz = dnext_h * (prev_h - n) * z * (1 - z)
     dar = dan * sn * r * (1 - r)
@@ -235,8 +233,7 @@ def gru_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array, Array, A
     array([[0.125]])
     """
     x, h, sn, gates, Wx, Wh = cache
-    dh = as_float(dh)
-    require_upstream("gru_backward", "dh", dh, (x.shape[1], len(x), len(Wh)))
+    dh = upstream("gru_backward", dh, (x.shape[1], len(x), len(Wh)), "dh")
     r, z, n = blocks(gates, 3)  # (T, N, H) each
 
     # Local factors da/dh', which the loop turns into gradients.

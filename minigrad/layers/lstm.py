@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from minigrad.layers._arrays import Array, as_float
+from minigrad.layers._arrays import Array, as_float, upstream
 from minigrad.layers._recurrent import (
     blocks,
     matmul_of_steps,
     require_shapes,
-    require_upstream,
     sigmoid,
     sum_over_steps,
     swap_time,
@@ -135,9 +134,8 @@ def lstm_step_backward(
     array([[3.]])
     """
     x, prev_h, prev_c, Wx, Wh, i, f, o, g, tanh_c = cache
-    dnext_h, dnext_c = as_float(dnext_h), as_float(dnext_c)
-    require_upstream("lstm_step_backward", "dnext_h", dnext_h, o.shape)
-    require_upstream("lstm_step_backward", "dnext_c", dnext_c, o.shape)
+    dnext_h = upstream("lstm_step_backward", dnext_h, o.shape, "dnext_h")
+    dnext_c = upstream("lstm_step_backward", dnext_c, o.shape, "dnext_c")
     dc = dnext_c + dnext_h * o * (1 - tanh_c * tanh_c)  # (N, H)
     dai = dc * g * i * (1 - i)
     daf = dc * prev_c * f * (1 - f)
@@ -266,8 +264,7 @@ def lstm_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array, Array, 
     forget gate's bias 5.0: 8.7e-01 arrives at the first step
     """
     x, h, c, tanh_c, gates, Wx, Wh = cache
-    dh = as_float(dh)
-    require_upstream("lstm_backward", "dh", dh, (x.shape[1], len(x), len(Wh)))
+    dh = upstream("lstm_backward", dh, (x.shape[1], len(x), len(Wh)), "dh")
     i, f, o, g = blocks(gates, 4)  # (T, N, H) each
 
     # Local factors, which in the loop become the gradients: dc/da for i, f and g, dh/da for o, dc/dh.

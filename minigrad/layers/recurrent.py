@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from minigrad.layers._arrays import Array, as_float
+from minigrad.layers._arrays import Array, as_float, upstream
 from minigrad.layers._recurrent import (
     matmul_of_steps,
     require_shapes,
-    require_upstream,
     sum_over_steps,
     swap_time,
 )
@@ -103,8 +102,7 @@ def rnn_step_backward(dnext_h: Array, cache: tuple) -> tuple[Array, Array, Array
     array([[2.]])
     """
     x, prev_h, Wx, Wh, slope = cache
-    dnext_h = as_float(dnext_h)
-    require_upstream("rnn_step_backward", "dnext_h", dnext_h, slope.shape)
+    dnext_h = upstream("rnn_step_backward", dnext_h, slope.shape, "dnext_h")
     da = dnext_h * slope  # (N, H)
     dx = da @ Wx.T  # (N, H) @ (H, D) -> (N, D)
     dprev_h = da @ Wh.T  # (N, H) @ (H, H) -> (N, H)
@@ -218,8 +216,7 @@ def rnn_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array, Array, A
     array([0.25, 0.5 , 1.  ])
     """
     x, h, Wx, Wh = cache
-    dh = as_float(dh)
-    require_upstream("rnn_backward", "dh", dh, (x.shape[1], len(x), len(Wh)))
+    dh = upstream("rnn_backward", dh, (x.shape[1], len(x), len(Wh)), "dh")
     slope = 1 - h[1:] * h[1:]  # (T, N, H)
     da = np.empty(slope.shape, np.result_type(dh, h))  # (T, N, H)
     dprev_h = np.zeros_like(h[0], da.dtype)
