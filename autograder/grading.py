@@ -112,9 +112,7 @@ def grade_file(
     """Grade a submitted file; see `grade_notebook`. A file that cannot be read gets a result all the same."""
     started = time.perf_counter()
     try:
-        if path.parent.is_symlink():
-            raise notebook.Unreadable("the directory is a link to another one, not a submission")
-        submitted = notebook.read(path)
+        submitted = notebook.read_submission(path)
     except notebook.Unreadable as error:
         result, graded = unreadable(student, assignment, str(error))
     else:
@@ -166,9 +164,8 @@ def grade_notebook(
             kinds = notebook.tags(cell)
             name = cell.metadata.get("nbgrader", {}).get("grade_id") or (kinds[0] if kinds else "added")
             problem = run.cell(cell.source, f"cell {name}")
-            if (
-                problem and "setup" in kinds
-            ):  # imports matter to everything below: have them at least as given
+            if problem and "setup" in kinds:
+                # Imports matter to everything below: have them at least as they were given.
                 run.cell(given.get(cell.get("id"), ""), "setup as given")
             if problem and problem.type != "NotImplementedError":
                 result.notes.append(f"cell {name}: {problem}"[:500])
@@ -270,8 +267,8 @@ class _Run:
             for source, name in self.done:
                 self.session.run(source, name, min(CELL_SECONDS, max(self.left, 0.1)))
                 if not getattr(self.session, "alive", True):
-                    self.done = []  # it ended where it had not before: start without
-                    return None
+                    self.done = []  # it ended where it had not before: start without these cells
+                    return self.living()
         return self.session
 
     def cell(self, source: str, name: str) -> Problem | None:

@@ -75,9 +75,7 @@ class SubmissionExporter(NotebookExporter):
         """Convert a file; see `notebook.read` for what is refused."""
         path = Path(filename)
         try:
-            if path.parent.is_symlink():
-                raise notebook.Unreadable("the directory is a link to another one, not a submission")
-            nb = notebook.read(path)
+            nb = notebook.read_submission(path)
         except notebook.Unreadable as error:
             nb = nbformat.v4.new_notebook(metadata={KEY: {"unreadable": str(error)}})
         else:

@@ -48,6 +48,13 @@ def read(path: Path) -> NotebookNode:
     return parse(read_bytes(path))
 
 
+def read_submission(path: Path) -> NotebookNode:
+    """Read a notebook that was handed in: as `read`, and from a directory of its own, not through a link."""
+    if path.parent.is_symlink():
+        raise Unreadable("the directory is a link to another one, not a submission")
+    return read(path)
+
+
 def parse(data: bytes) -> NotebookNode:
     """Make a notebook of a file's bytes; raises as `read` does."""
     if not data.strip():
