@@ -265,12 +265,13 @@ def compare(value: Any, expectation: Expectation, name: str) -> str | None:
             if digest == right:
                 return None
             return notes.get(digest, f"{answer[:40]!r} is not one of the answers to choose from")
-        case Between(low=low, high=high):
+        case Between(low=low, high=high, text=text):
             number = _array(value)
             if number is None or number.size != 1 or np.iscomplexobj(number):
                 return f"{name} should be a number; yours is {_kind(value)}"
             if not low <= float(number.reshape(())) <= high:
-                return f"{name} is {float(number.reshape(())):.4g}, outside what a right solution gives"
+                text = text or f"{name} is {{value}}, outside what a right solution gives"
+                return text.replace("{value}", f"{float(number.reshape(())):.4g}")
             return None
         case Close():
             return _compare_close(value, expectation, name)

@@ -7,7 +7,7 @@ to a `Servant` in the same process (a student's own kernel, where there is nothi
 same verdict in both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,11 @@ class Session:
         reply.after = {i: value for i, value in reply.after.items() if 0 <= i < len(args)}
         return reply
 
+    @property
+    def own(self) -> Mapping[str, Callable]:
+        """Functions of the student that may run in this process: none, but where it is the student's own."""
+        return {}
+
     def forget(self) -> None:
         """Free everything that earlier calls kept."""
         self._callbacks.clear()
@@ -187,6 +192,11 @@ class LocalSession(Session):
     def __init__(self, namespace: dict[str, Any]):
         super().__init__()
         self.servant = Servant(namespace, self._answer_callback)
+
+    @property
+    def own(self) -> Mapping[str, Callable]:
+        """Functions of the notebook in this process."""
+        return {name: value for name, value in self.servant.namespace.items() if callable(value)}
 
     def _exchange(self, request: bytes, seconds: float | None) -> bytes | Problem:
         return self.servant.answer(request)

@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import experiments
+
 from . import probes, wire
-from .session import LocalSession, Problem, Session
+from .session import LocalSession, Problem, Session, plain_text
 
 RTOL = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-4}
 
@@ -80,10 +82,11 @@ class Close:
 
 @dataclass(frozen=True)
 class Between:
-    """Expect a number from `low` to `high`."""
+    """Expect a number from `low` to `high`; otherwise say `text`, in which ``{value}`` is what was seen."""
 
     low: float
     high: float
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,23 @@ Expectation = Close | Between | Choice
 
 
 @dataclass(frozen=True)
+class Train:
+    """Run an experiment with the settings that a variable holds, on this side of the boundary.
+
+    `experiment` names a module of `minigrad.experiments`, `settings` an output of an earlier step. Each name in
+    `out` is a number of its record, averaged over `seeds`. A remedy is data: nothing of the student's runs here.
+    """
+
+    experiment: str
+    settings: Ref
+    out: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+Step = Call | Fetch | Train
+
+
+@dataclass(frozen=True)
 class Case:
     """One situation in which functions are checked.
 
@@ -124,7 +144,7 @@ class Case:
     ----------
     label : str
         The situation in a few words, for the reader of a verdict: ``"x of shape (3, 2, 5)"``.
-    steps : sequence of Call and Fetch
+    steps : sequence of Call, Fetch and Train
         What to do.
     expect : mapping, optional
         Expectation for an output where it is not simply the reference's value. A dot reads a key of a dict
@@ -138,7 +158,7 @@ class Case:
     """
 
     label: str
-    steps: Sequence[Call | Fetch]
+    steps: Sequence[Step]
     expect: Mapping[str, Expectation] = field(default_factory=dict)
     noise: Mapping[str, float] = field(default_factory=dict)
     ignore: tuple[str, ...] = ("cache",)
@@ -169,7 +189,7 @@ class Exercise:
     grades : tuple of str
         The functions or variables that the student writes for this exercise.
     reference : mapping
-        A right function for each name that the cases call.
+        A right function for each name that the cases call; a remedy that heals, for a variable that is trained with.
     visible, hidden : callable
         Take a Generator and return cases. Hidden ones are drawn from a secret seed.
     misconceptions : sequence of Misconception
@@ -186,7 +206,7 @@ class Exercise:
     title: str
     points: float
     grades: tuple[str, ...]
-    reference: Mapping[str, Callable]
+    reference: Mapping[str, Any]
     visible: Callable[[np.random.Generator], Iterable[Case]]
     hidden: Callable[[np.random.Generator], Iterable[Case]] | None = None
     misconceptions: Sequence[Misconception] = ()
@@ -214,7 +234,7 @@ class SheetCase:
 
     label: str
     hidden: bool
-    steps: tuple[Call | Fetch, ...]
+    steps: tuple[Step, ...]
     expect: dict[str, Expectation]
     mistakes: dict[str, dict]
 
@@ -273,13 +293,17 @@ def compile_sheet(exercise: Exercise, visible_seed: int, hidden_seed: int | None
         exercise.pure,
         exercise.stretch,
         {mistake.id: mistake.hint for mistake in exercise.misconceptions},
-        {name: tuple(inspect.signature(f).parameters) for name, f in exercise.reference.items()},
+        {
+            name: tuple(inspect.signature(f).parameters)
+            for name, f in exercise.reference.items()
+            if callable(f)
+        },
         tuple(_compile_case(exercise, case, hidden) for case, hidden in drawn),
     )
 
 
 def play(
-    session: Session, steps: Iterable[Call | Fetch], *, keep: Iterable[str] = (), seconds: float | None = None
+    session: Session, steps: Iterable[Step], *, keep: Iterable[str] = (), seconds: float | None = None
 ) -> Played:
     """Run a case's program on the functions of a session.
 
@@ -287,7 +311,7 @@ def play(
     ----------
     session : Session
         Where the functions are.
-    steps : iterable of Call and Fetch
+    steps : iterable of Call, Fetch and Train
         The program.
     keep : iterable of str
         Outputs to leave on the other side.
@@ -296,6 +320,12 @@ def play(
     """
     played = Played()
     for step in steps:
+        if isinstance(step, Train):
+            problem = _train(session, step, played.values)
+            if problem:
+                played.problem, played.function = problem, step.settings.name
+                break
+            continue
         if isinstance(step, Fetch):
             reply, names = session.get(step.name), outputs([step])
         else:
@@ -323,7 +353,31 @@ def play(
     return played
 
 
-def producer(steps: Iterable[Call | Fetch], path: str) -> str:
+def _train(session: Session, step: Train, values: dict[str, Any]) -> Problem | None:
+    """Train with what the student asks for, and add what was measured to `values`."""
+    remedy = values[step.settings.name]
+    if remedy is None or remedy == {}:
+        return Problem("raised", "NotImplementedError", "")
+    experiment = experiments.find(step.experiment)
+    try:
+        experiments.complete(experiment, remedy)
+        experiments.functions_of(experiment, session.own)
+    except ValueError as error:
+        return Problem("raised", "", plain_text(error))
+    except LookupError as error:
+        return Problem("missing", "", f"this run needs your {error.args[0]}, which is not defined")
+    try:
+        with np.errstate(all="ignore"):  # a remedy that makes things worse may overflow
+            measured = experiments.measure(step.experiment, remedy, step.seeds, session.own)
+    except NotImplementedError:
+        return Problem("raised", "", "waits for the functions that this run needs: write them first")
+    except Exception as error:  # of the student's functions, where the run has none but those
+        return Problem("raised", type(error).__name__, plain_text(error))
+    values.update({name: measured[name] for name in step.out})
+    return None
+
+
+def producer(steps: Iterable[Step], path: str) -> str:
     """The function (or variable) from which an output comes."""
     name = path.partition(".")[0]
     for step in steps:
@@ -331,10 +385,12 @@ def producer(steps: Iterable[Call | Fetch], path: str) -> str:
             return name
         if isinstance(step, Call) and (name in step.out or name == "calls"):
             return step.function
+        if isinstance(step, Train) and name in step.out:
+            return step.settings.name
     raise KeyError(path)
 
 
-def outputs(steps: Iterable[Call | Fetch]) -> list[str]:
+def outputs(steps: Iterable[Step]) -> list[str]:
     """Names that a program binds."""
     return [name for step in steps for name in ([step.name] if isinstance(step, Fetch) else step.out)]
 
@@ -359,8 +415,11 @@ def _rng(seed: int, name: str) -> np.random.Generator:
 
 def _compile_case(exercise: Exercise, case: Case, hidden: bool) -> SheetCase:
     steps = tuple(case.steps)
-    right = play(LocalSession(dict(exercise.reference)), steps)
-    names = [name for name in outputs(steps) if name not in case.ignore]
+    calls = [
+        step for step in steps if not isinstance(step, Train)
+    ]  # what training gives is stated, not compared
+    right = play(LocalSession(dict(exercise.reference)), calls)
+    names = [name for name in outputs(calls) if name not in case.ignore]
     variables = {step.name for step in steps if isinstance(step, Fetch)}
     if right.problem and right.function not in variables:
         raise RuntimeError(f"{exercise.name}, case {case.label!r}: the reference {right.problem}")
@@ -375,7 +434,7 @@ def _compile_case(exercise: Exercise, case: Case, hidden: bool) -> SheetCase:
     for mistake in exercise.misconceptions:
         # A mistake may make numpy warn, as the student's own would; only what it returns counts.
         with np.errstate(all="ignore"):
-            wrong = play(LocalSession({**exercise.reference, **mistake.functions}), steps)
+            wrong = play(LocalSession({**exercise.reference, **mistake.functions}), calls)
         mistakes[mistake.id] = summary(wrong, expect)
     return SheetCase(case.label, hidden, steps, expect, mistakes)
 
@@ -436,8 +495,8 @@ def _same_but_for_rounding(before: Any, after: Any) -> bool:
         return bool(np.all(np.abs(after - before) <= bound))
 
 
-def _as_float32(step: Call | Fetch) -> Call | Fetch:
-    if isinstance(step, Fetch):
+def _as_float32(step: Step) -> Step:
+    if not isinstance(step, Call):
         return step
     cast = [
         a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype == np.float64 else a for a in step.args
@@ -446,7 +505,9 @@ def _as_float32(step: Call | Fetch) -> Call | Fetch:
 
 
 # Dataclasses as tagged tuples, so that a sheet is made of what `wire` carries.
-_KINDS = {kind.__name__: kind for kind in (Sheet, SheetCase, Call, Fetch, Ref, Probe, Close, Between, Choice)}
+_KINDS = {
+    kind.__name__: kind for kind in (Sheet, SheetCase, Call, Fetch, Train, Ref, Probe, Close, Between, Choice)
+}
 
 
 def _to_plain(value: Any) -> Any:

@@ -106,10 +106,15 @@ def run_alone(path: Path, script: str, *arguments: str) -> str:
 
 
 def public_functions() -> Iterator[str]:
-    """Full names of the functions that the library defines, but for labs and plots, which hold no answers."""
+    """Full names of the functions that the library defines; labs, experiments and plots hold no answers."""
     for found in pkgutil.walk_packages(minigrad.__path__, "minigrad."):
         module = importlib.import_module(found.name)
-        if "labs" in found.name or found.name == "minigrad.plots" or "._" in found.name:
+        if (
+            "labs" in found.name
+            or "experiments" in found.name
+            or found.name == "minigrad.plots"
+            or "._" in found.name
+        ):
             continue
         for name, value in vars(module).items():
             if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):

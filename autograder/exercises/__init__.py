@@ -88,6 +88,8 @@ GRADED_IN: dict[str, str] = {
     "minigrad.layers.spatial_normalization.spatial_batchnorm_backward": "05_batchnorm",
     "minigrad.layers.spatial_normalization.spatial_groupnorm_forward": "05_batchnorm",
     "minigrad.layers.spatial_normalization.spatial_groupnorm_backward": "05_batchnorm",
+    "minigrad.activity.saturated_fraction": "02_sigmoid_saturation",
+    "minigrad.activity.count_dead_relus": "03_dying_relu",
     "minigrad.gains.gain": "02_sigmoid_saturation",
     "minigrad.initializers.xavier_init": "02_sigmoid_saturation",
     "minigrad.initializers.xavier_normal": "02_sigmoid_saturation",
