@@ -38,7 +38,7 @@ import minigrad
 from autograder import bundle, exercises, view
 from autograder.exercises import GRADED_IN, SECOND_IMPLEMENTATIONS, UNGRADED
 from autograder.sheet import Call, Close, Sheet
-from minigrad import clipping, gradcheck, initializers, layers, loss_scaling, losses
+from minigrad import activity, clipping, gradcheck, initializers, layers, loss_scaling, losses
 from minigrad.gains import gain
 
 ROOT = Path(minigrad.__file__).parents[1]
@@ -126,7 +126,7 @@ def test_every_function_of_the_library_is_graded_somewhere_or_says_why_not():
     assert functions == GRADED_IN.keys() | UNGRADED.keys()
     assert not GRADED_IN.keys() & UNGRADED.keys()
     assert all(reason.strip() for reason in UNGRADED.values())
-    assert {"minigrad.layers.affine.affine_forward", "minigrad.gradcheck.rel_error"} <= functions
+    assert {"minigrad.layers.affine.affine_forward", "minigrad.gradcheck.cs231n.rel_error"} <= functions
 
 
 def test_the_table_agrees_with_the_exercises():
@@ -189,7 +189,7 @@ def test_a_view_imports_alone_and_its_stubs_say_what_to_do(name: str, views: dic
             == f"affine_forward is yours to write, in assignment {NAME}"
         )
         text = f"rel_error would give away relative_error, which is yours to write, in assignment {NAME}"
-        assert said["minigrad.gradcheck.rel_error"][1] == text
+        assert said["minigrad.gradcheck.cs231n.rel_error"][1] == text
 
 
 @contextlib.contextmanager
@@ -292,7 +292,7 @@ def test_nothing_unused_is_left(name: str, views: dict[str, Path]):
             ):
                 assert len(re.findall(rf"\b{node.name}\b", text)) > 1, f"{path.name}: {node.name}"
     for helper in ("_slope", "_moved", "_number", "_require_movable", "_relative_errors"):
-        assert (f"def {helper}(" in text) == (name != NAME)
+        assert (f"\ndef {helper}(" in text) == (name != NAME)
 
 
 def test_a_view_is_never_written_over_another(tmp_path: Path):
@@ -685,14 +685,23 @@ def gradient_repair_trials() -> Iterator[Trial]:
         )
 
 
+def activity_trials() -> Iterator[Trial]:
+    out = np.random.default_rng(8).uniform(size=(7, 3))
+    share = activity.saturated_fraction(out, 0.0, 1.0, 0.2)
+    yield Trial(_full_name(activity.saturated_fraction), lambda: (out, 0.0, 1.0, 0.2), [np.array(share)])
+    layers = {"a": np.where(np.arange(40) % 3, 0.0, out[0, 0]) * np.ones((2, 1)), "b": out}
+    dead = activity.count_dead_relus(layers)
+    yield Trial(_full_name(activity.count_dead_relus), lambda: (layers,), [np.array(dead["a"], dtype=float)])
+
+
 def _full_name(function: Callable) -> str:
     return f"{function.__module__}.{function.__name__}"
 
 
 def all_trials() -> list[Trial]:
-    trials = [dataclasses.replace(t, name=f"minigrad.gradcheck.{t.name}") for t in gradcheck_trials()]
+    trials = [dataclasses.replace(t, name=_full_name(getattr(gradcheck, t.name))) for t in gradcheck_trials()]
     trials += [trial for name in PAIRS for trial in pair_trials(name)]
-    return [*trials, *loss_trials(), *gradient_repair_trials()]
+    return [*trials, *loss_trials(), *gradient_repair_trials(), *activity_trials()]
 
 
 def callables(modules: dict[str, types.ModuleType]) -> dict[str, Callable]:
@@ -777,8 +786,11 @@ def test_the_search_finds_every_graded_function_and_its_helpers_in_the_library()
     with package_at(ROOT) as modules:
         found = answers_in(modules, set(GRADED_IN))
     assert {(name, name) for name in GRADED_IN} <= found
-    assert ("minigrad.gradcheck.numerical_gradient", "minigrad.gradcheck._slope") in found
-    assert ("minigrad.gradcheck.relative_error", "minigrad.gradcheck._relative_errors") in found
+    assert ("minigrad.gradcheck.numerical.numerical_gradient", "minigrad.gradcheck.numerical._slope") in found
+    assert (
+        "minigrad.gradcheck.numerical.relative_error",
+        "minigrad.gradcheck.numerical._relative_errors",
+    ) in found
 
 
 def test_the_search_finds_an_answer_under_another_name(tmp_path: Path):
@@ -849,8 +861,7 @@ def test_a_bundle_asks_for_what_the_student_extra_asks_for(course: Path):
     assert project["project"]["requires-python"] == setup["options"]["python_requires"]
     assert project["project"]["scripts"] == {"minigrad": "autograder.student:app"}
     assert project["tool"]["setuptools"]["package-data"]["minigrad"] == [
-        "data/README.txt",
-        "data/digits.npz",
+        *sorted(p.relative_to(ROOT / "minigrad").as_posix() for p in (ROOT / "minigrad/data").rglob("*.*")),
         "py.typed",
     ]
 

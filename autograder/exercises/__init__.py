@@ -20,14 +20,14 @@ SHEETS = Path(__file__).with_name("sheets")
 # any, and because a second implementation belongs to the exercise that it would give away. A function of the
 # library stands here or in UNGRADED; the tests see to that.
 GRADED_IN: dict[str, str] = {
-    "minigrad.gradcheck.numerical_gradient": "01_gradient_checking",
-    "minigrad.gradcheck.numerical_gradient_array": "01_gradient_checking",
-    "minigrad.gradcheck.relative_error": "01_gradient_checking",
-    "minigrad.gradcheck.gradient_check": "01_gradient_checking",
-    "minigrad.gradcheck.eval_numerical_gradient": "01_gradient_checking",
-    "minigrad.gradcheck.eval_numerical_gradient_array": "01_gradient_checking",
-    "minigrad.gradcheck.grad_check_sparse": "01_gradient_checking",
-    "minigrad.gradcheck.rel_error": "01_gradient_checking",
+    "minigrad.gradcheck.numerical.numerical_gradient": "01_gradient_checking",
+    "minigrad.gradcheck.numerical.numerical_gradient_array": "01_gradient_checking",
+    "minigrad.gradcheck.numerical.relative_error": "01_gradient_checking",
+    "minigrad.gradcheck.checker.gradient_check": "01_gradient_checking",
+    "minigrad.gradcheck.cs231n.eval_numerical_gradient": "01_gradient_checking",
+    "minigrad.gradcheck.cs231n.eval_numerical_gradient_array": "01_gradient_checking",
+    "minigrad.gradcheck.cs231n.grad_check_sparse": "01_gradient_checking",
+    "minigrad.gradcheck.cs231n.rel_error": "01_gradient_checking",
     "minigrad.layers.affine.affine_forward": "01_gradient_checking",
     "minigrad.layers.affine.affine_backward": "01_gradient_checking",
     "minigrad.layers.activations.relu_forward": "03_dying_relu",
@@ -105,11 +105,11 @@ GRADED_IN: dict[str, str] = {
 }
 # Those of them that no exercise asks for, and what each would give away.
 SECOND_IMPLEMENTATIONS: dict[str, str] = {
-    "minigrad.gradcheck.numerical_gradient_array": "numerical_gradient",
-    "minigrad.gradcheck.eval_numerical_gradient": "numerical_gradient",
-    "minigrad.gradcheck.eval_numerical_gradient_array": "numerical_gradient",
-    "minigrad.gradcheck.grad_check_sparse": "gradient_check",
-    "minigrad.gradcheck.rel_error": "relative_error",
+    "minigrad.gradcheck.numerical.numerical_gradient_array": "numerical_gradient",
+    "minigrad.gradcheck.cs231n.eval_numerical_gradient": "numerical_gradient",
+    "minigrad.gradcheck.cs231n.eval_numerical_gradient_array": "numerical_gradient",
+    "minigrad.gradcheck.cs231n.grad_check_sparse": "gradient_check",
+    "minigrad.gradcheck.cs231n.rel_error": "relative_error",
     "minigrad.layers.smooth.softplus_backward": "sigmoid_forward",
     "minigrad.layers.smooth.gelu_tanh_forward": "gelu_forward",
     "minigrad.layers.smooth.gelu_tanh_backward": "gelu_backward",
@@ -152,7 +152,7 @@ UNGRADED: dict[str, str] = {
     "minigrad.datasets.split": "data",
     "minigrad.layers.temporal.last_step_forward": "picks a step; what matters is how the gradient gets there",
     "minigrad.layers.temporal.last_step_backward": "puts the gradient of one step back in its place",
-    "minigrad.gradcheck.describe_difference": "checks word their verdicts with it, in the student's kernel",
+    "minigrad.gradcheck.describe.describe_difference": "checks word their verdicts with it, in the student's kernel",
     "minigrad.layers.smooth.softplus_forward": "no assignment asks for it; its slope, which is a sigmoid, is graded",
     "minigrad.layers.embedding.word_embedding_forward": "no assignment asks for a table of words",
     "minigrad.layers.embedding.word_embedding_backward": "no assignment asks for a table of words",
