@@ -625,14 +625,8 @@ quiz = Exercise(
 # -- gradient_check (stretch)
 
 
-def _reference_check(
-    loss: Callable, params: dict, grads: dict, rng: Rng, num_checks: int = 10, h: float = 1e-5
-) -> dict[str, float]:
-    return gradcheck.gradient_check(loss, params, grads, rng, num_checks=num_checks, h=h).errors
-
-
 def _variant(**changes: Any) -> Callable:
-    """A check on a random subset in which one decision is wrong."""
+    """A check on a random subset; with `changes`, one in which one decision is wrong."""
 
     def gradient_check(
         loss: Callable, params: dict, grads: dict, rng: Rng, num_checks: int = 10, h: float = 1e-5
@@ -738,7 +732,7 @@ gradient_check = Exercise(
     title="Gradient check on a random subset",
     points=4,
     grades=("gradient_check",),
-    reference={"gradient_check": _reference_check},
+    reference={"gradient_check": _variant()},
     visible=_gradient_check_visible,
     hidden=_gradient_check_hidden,
     labels={

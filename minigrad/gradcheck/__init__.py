@@ -1,13 +1,15 @@
 """Gradient checking: measure the slope, and compare it with the gradient that somebody derived.
 
 - `numerical_gradient` and `numerical_gradient_array` measure; `relative_error` compares.
-- `gradient_check` does both for all the parameters of a network.
+- `gradient_check` says of every gradient of a network whether it is right, wrong, or cannot be told, and what sort of
+  mistake a wrong one looks like. `check_network` does it for a `Sequential`, and names the layer.
 - `describe_difference` says in words what is wrong with a gradient.
 
 CS231n's names (`eval_numerical_gradient`, `grad_check_sparse`, `rel_error`) are here too.
 """
 
-from minigrad.gradcheck.checker import CheckedElement, GradientReport, gradient_check
+from minigrad.gradcheck._kinds import KINDS
+from minigrad.gradcheck.checker import CheckedElement, CheckedTensor, GradientReport, gradient_check
 from minigrad.gradcheck.cs231n import (
     eval_numerical_gradient,
     eval_numerical_gradient_array,
@@ -15,11 +17,16 @@ from minigrad.gradcheck.cs231n import (
     rel_error,
 )
 from minigrad.gradcheck.describe import describe_difference
+from minigrad.gradcheck.layerwise import NetworkReport, check_network
 from minigrad.gradcheck.numerical import numerical_gradient, numerical_gradient_array, relative_error
 
 __all__ = [
+    "KINDS",
     "CheckedElement",
+    "CheckedTensor",
     "GradientReport",
+    "NetworkReport",
+    "check_network",
     "describe_difference",
     "eval_numerical_gradient",
     "eval_numerical_gradient_array",

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minigrad.gradcheck._kinds import of_channels, of_cuts
 from minigrad.gradcheck.numerical import Array, Index, _over, _subscript
 
 
@@ -21,8 +22,8 @@ def describe_difference(ours: ArrayLike, expected: ArrayLike) -> str:
     -------
     sentence : str
         In this order: not numbers; another shape; nan or infinite; no difference; all zero; the opposite
-        sign; a constant factor; transposed; right in every row or column but some; else how many elements
-        differ, and the worst of them with both values.
+        sign; a constant factor; transposed; right in every row or column but some; cut by a wrong mask; a
+        factor for each row or column; else how many elements differ, and the worst of them with both values.
 
     Notes
     -----
@@ -67,6 +68,7 @@ def describe_difference(ours: ArrayLike, expected: ArrayLike) -> str:
             _describe_factor(a, b, tolerance)
             or _describe_transpose(a, b, tolerance)
             or _describe_slices(wrong)
+            or _describe_kind(a, b, tolerance)
             or _describe_worst(a, b, errors, wrong)
         )
 
@@ -138,6 +140,16 @@ def _describe_slices(wrong: NDArray[np.bool_]) -> str | None:
     bad, good = np.flatnonzero(share), np.flatnonzero(share == 0)
     verdict, rest = ("right", bad) if len(bad) <= len(good) else ("wrong", good)
     return f"It is {verdict} in every {kind}{where} but {kind}{'s' if len(rest) > 1 else ''} {_list(rest)}."
+
+
+def _describe_kind(a: NDArray, b: NDArray, tolerance: float) -> str | None:
+    """A mask that is wrong, or a factor for each channel."""
+    if np.iscomplexobj(a) or np.iscomplexobj(b) or not np.isfinite(a).all():
+        return None
+    size = max(_largest(a), _largest(b))
+    a, b = _over(a, size), _over(b, size)
+    found = of_cuts(a, b, tolerance) or of_channels(a, b, tolerance)
+    return found[1] if found else None
 
 
 def _describe_worst(a: NDArray, b: NDArray, errors: Array, wrong: NDArray[np.bool_]) -> str:
