@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad.layers as layers
-from minigrad.gradcheck import KINDS, check_network, gradient_check
+from minigrad.gradcheck import KINDS, check_network, gradient_check, measure_gradients
 from minigrad.losses import softmax_loss
 from minigrad.network import Layer, Residual, Sequential
 
@@ -350,6 +350,53 @@ class TestNetworks:
         report = self.check(relu=backward)
         assert (report.verdict, report.culprit) == ("wrong", "relu")
         assert (report.finding.name, report.finding.kind) == ("dout", "input mutated")
+
+
+class TestMeasuringAll:
+    def setup_method(self):
+        rng = np.random.default_rng(5)
+        self.x, self.y = rng.normal(size=(9, 6)), rng.normal(size=(9, 3))
+        self.params = {"w": rng.normal(size=(6, 3)), "b": rng.normal(size=3), "scale": np.array(1.3)}
+        out = np.tanh(self.x @ self.params["w"] + self.params["b"])
+        d = 2 * (1.3 * out - self.y)
+        dz = d * 1.3 * (1 - out**2)
+        self.right = {"w": self.x.T @ dz, "b": dz.sum(axis=0), "scale": (d * out).sum()}
+
+    def loss(self, p, axis=None):
+        return ((p["scale"] * np.tanh(self.x @ p["w"] + p["b"]) - self.y) ** 2).sum(axis=axis)
+
+    def stacked(self, p):
+        return self.loss(p, axis=(-2, -1))
+
+    def real(self, p):
+        return float(self.loss(p))
+
+    @pytest.mark.parametrize(("form", "tolerance"), [("loss", 1e-8), ("stacked", 1e-8), ("real", 1e-8)])
+    def test_it_agrees_with_the_derivation(self, form, tolerance):
+        found = measure_gradients(getattr(self, form), self.params)
+        for name, grad in self.right.items():
+            np.testing.assert_allclose(found[name], grad, rtol=tolerance)
+
+    def test_a_leading_axis_saves_evaluations(self):
+        counts = {}
+        for form in ("loss", "stacked"):
+            calls = []
+            measure_gradients(
+                lambda p, form=form, calls=calls: calls.append(1) or getattr(self, form)(p),
+                self.params,
+            )
+            counts[form] = len(calls)
+        assert counts["stacked"] < counts["loss"] // 2
+
+    def test_a_leading_axis_that_means_something_else_is_not_believed(self):
+        """This returns one number for each of the copies, and the wrong ones."""
+
+        def loss(p):
+            value = self.loss(p, axis=(-2, -1))
+            return value if np.ndim(value) == 0 else value[::-1]
+
+        found = measure_gradients(loss, self.params)
+        np.testing.assert_allclose(found["w"], self.right["w"], rtol=1e-8)
 
 
 class TestWhatCannotBeChecked:

@@ -107,6 +107,14 @@ class Landscape:
             return None
         return float(value.item().imag / IMAGINARY_STEP)
 
+    def follows_complex(self, direction: Direction) -> bool:
+        """Whether the complex step agrees with real differences along a direction; three evaluations."""
+        slope = self.complex_slope(direction)
+        if slope is None:
+            return False
+        real = self.rough_slope(direction)
+        return abs(slope - real.value) <= real.noise + 1e-6 * max(abs(slope), abs(real.value))
+
     def rough_slope(self, direction: Direction, step: float = 1e-5) -> Slope:
         """Slope by one centred difference: two evaluations. It is as good as the two sides agree."""
         above, below = self._pair(direction, step)

@@ -237,9 +237,9 @@ class _Check:
         direction = self._direction()
         fitting = all(g.shape == direction[name].shape for name, g in self.grads.items())
         if not fitting or not self.largest or not np.isfinite(list(self.norms.values())).all():
-            self.complex = self._can_be_complex(direction)
+            self.complex = self.landscape.follows_complex(direction)
             return None
-        self.complex = self._can_be_complex(direction)
+        self.complex = self.landscape.follows_complex(direction)
         if self.complex:
             # In balance, so that the smallest gradient is heard as well as the largest: nothing is rounded away.
             weights = {name: 1 / max(norm, 1e-9 * self.largest) for name, norm in self.norms.items() if norm}
@@ -266,14 +266,6 @@ class _Check:
                 return None
             found.append(CheckedTensor(name, RIGHT, error / share, noise / share))
         return found
-
-    def _can_be_complex(self, direction: Direction) -> bool:
-        """Whether the complex step agrees with real differences along a direction."""
-        slope = self.landscape.complex_slope(direction)
-        if slope is None:
-            return False
-        real = self.landscape.rough_slope(direction)
-        return abs(slope - real.value) <= real.noise + 1e-6 * max(abs(slope), abs(real.value))
 
     def _through_float32(self, name: str) -> bool:
         """Whether a gradient in float64 holds nothing but float32 numbers: it was one on the way."""
