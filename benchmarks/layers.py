@@ -21,6 +21,7 @@ for library in ("OPENBLAS", "MKL", "OMP"):
 
 import argparse
 import copy
+import ctypes
 import itertools
 import math
 import platform
@@ -44,6 +45,7 @@ from test_pairs import PAIRS
 
 import minigrad.losses
 from minigrad.layers import affine_backward, affine_forward, relu_backward, relu_forward
+from minigrad.network import Layer, Sequential
 from minigrad.optimizers import sgd
 
 torch.set_num_threads(1)
@@ -203,46 +205,42 @@ TRAINING = "training step"
 
 
 def training_step(n: int, dtype: type, seconds: float) -> Row:
-    """affine, relu, affine, relu, affine, softmax; forward, backward, and an update by SGD."""
+    """affine, relu, affine, relu, affine, softmax; forward, backward, and an update by SGD: both as users write it."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((n, WIDTHS[0])).astype(dtype), rng.integers(0, WIDTHS[-1], n)
-    layers = list(itertools.pairwise(WIDTHS))
-    parameters = []
-    for d, m in layers:
-        w = rng.standard_normal((d, m)) * math.sqrt(2 / d)
-        parameters += [w.astype(dtype), np.zeros(m, dtype)]
+    parts: list[Layer] = []
     modules: list[torch.nn.Module] = []
-    for (d, m), w in zip(layers, parameters[::2], strict=True):
+    for d, m in itertools.pairwise(WIDTHS):
+        w, b = (rng.standard_normal((d, m)) * math.sqrt(2 / d)).astype(dtype), np.zeros(m, dtype)
+        parts += [Layer(affine_forward, affine_backward, {"w": w, "b": b})]
+        parts += [Layer(relu_forward, relu_backward)]
         modules += [torch.nn.Linear(d, m, dtype=torch.tensor(w).dtype), torch.nn.ReLU()]
         modules[-2].weight.data[...] = torch.tensor(w.T)
         modules[-2].bias.data.zero_()
-    network = torch.nn.Sequential(*modules[:-1])
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-2)
+    network, module = Sequential(*parts[:-1]), torch.nn.Sequential(*modules[:-1])
+    configs: dict[str, dict[str, Any]] = {name: {"learning_rate": 1e-2} for name in network.params}
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-2)
     x_torch, y_torch = torch.tensor(x), torch.tensor(y)
     seen: dict[str, list[float]] = {"ours": [], "theirs": []}
 
     def theirs() -> None:
         optimizer.zero_grad()
-        loss = functional.cross_entropy(network(x_torch), y_torch)
+        loss = functional.cross_entropy(module(x_torch), y_torch)
         loss.backward()
         optimizer.step()
         seen["theirs"].append(loss.item())
 
     def ours() -> None:
-        out, caches = x, []
-        for i in range(len(layers)):
-            out, cache = affine_forward(out, *parameters[2 * i : 2 * i + 2])
-            out, active = relu_forward(out) if i < len(layers) - 1 else (out, None)
-            caches.append((cache, active))
-        loss, dout = minigrad.losses.softmax_loss(out, y)
-        for i in reversed(range(len(layers))):
-            cache, active = caches[i]
-            dout, *gradients = affine_backward(dout if active is None else relu_backward(dout, active), cache)
-            for k, gradient in enumerate(gradients, start=2 * i):
-                parameters[k], _ = sgd(parameters[k], gradient, {"learning_rate": 1e-2})
+        loss, dscores = minigrad.losses.softmax_loss(network.forward(x), y)
+        network.backward_params(dscores)
+        params, grads = network.params, network.grads
+        for name in params:
+            params[name], configs[name] = sgd(params[name], grads[name], configs[name])
+        network.params = params
         seen["ours"].append(float(loss))
 
-    products = [p for d, m in layers for p in ((1, n, d, m), (1, n, m, d), (1, d, n, m))]
+    products = [p for d, m in itertools.pairwise(WIDTHS) for p in ((1, n, d, m), (1, d, n, m), (1, n, m, d))]
+    del products[2]  # the gradient of the images, which nobody asks for
     found = row(TRAINING, f"{n} rows", dtype, theirs, ours, tuple(products), seconds)
     first = min(20, len(seen["ours"]))
     np.testing.assert_allclose(seen["ours"][:first], seen["theirs"][:first], rtol=1e-3)  # the same training
@@ -304,8 +302,17 @@ def machine() -> str:
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return (
         f"{_processor()}, Python {platform.python_version()}, numpy {np.__version__} with {blas['name']} "
-        f"{blas['version']}, PyTorch {torch.__version__}; one thread each."
+        f"{blas['version']} ({_kernels()}), PyTorch {torch.__version__}; one thread each."
     )
+
+
+def _kernels() -> str:
+    """Which kernels OpenBLAS chose for this processor, as it says itself."""
+    for path in Path(np.__file__).parents[1].glob("numpy.libs/libscipy_openblas64_*"):
+        corename = ctypes.CDLL(str(path)).scipy_openblas_get_corename64_
+        corename.restype = ctypes.c_char_p
+        return f"{corename().decode()} kernels"
+    return "kernels not known"
 
 
 def _processor() -> str:
@@ -363,8 +370,9 @@ def main() -> None:
 
 Written by `make bench-layers`. Forward plus backward of each pair against PyTorch eager, autograd included, in the
 same dtype, both on one thread. The two take turns; a ratio is the median over the turns, of processor time. "In
-products" is the share of our time that the bare matrix products would take. The training step is plain: in the
-first layer it computes a gradient for the images as well, a product of matrices that autograd leaves out.
+products" is the share of our time that the bare matrix products would take. Neither training step computes a
+gradient for the images. Both libraries choose the kernels of their matrix products by themselves, and not always the
+best: where OpenBLAS does not know a processor, it falls back on AVX2, while PyTorch's `lstm` in float32 finds AVX-512.
 
 {summary(rows)}
 

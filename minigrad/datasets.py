@@ -57,6 +57,11 @@ def blobs(n: int, rng: Rng, classes: int = 3, noise: float = 0.3) -> tuple[Float
     x : ndarray, shape (n, 2)
     y : ndarray of int, shape (n,)
 
+    Raises
+    ------
+    ValueError
+        If `n` is negative, or there is no class.
+
     Examples
     --------
     >>> x, y = blobs(7, np.random.default_rng(0))
@@ -84,6 +89,11 @@ def circles(n: int, rng: Rng, classes: int = 2, noise: float = 0.1) -> tuple[Flo
     -------
     x : ndarray, shape (n, 2)
     y : ndarray of int, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If `n` is negative, or there is no class.
 
     Examples
     --------
@@ -118,6 +128,11 @@ def spirals(
     x : ndarray, shape (n, 2)
         Within distance 1 of the origin.
     y : ndarray of int, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If `n` is negative, or there is no class.
 
     Examples
     --------
@@ -170,6 +185,11 @@ def memory_task(n: int, steps: int, rng: Rng, symbols: int = 4, noise: float = 0
     y : ndarray of int, shape (n,)
         The symbol, to be named at the last step.
 
+    Raises
+    ------
+    ValueError
+        If there is no step, or no symbol.
+
     Notes
     -----
     A network learns this only if the gradient of the last step reaches the first.
@@ -207,6 +227,11 @@ def adding_task(n: int, steps: int, rng: Rng) -> tuple[Floats, Floats]:
         A number between 0 and 1, and the mark: 1 at two steps, 0 at all others.
     y : ndarray, shape (n, 1)
         The sum of the two.
+
+    Raises
+    ------
+    ValueError
+        If there are less than two steps.
 
     Notes
     -----
@@ -301,6 +326,11 @@ def split(
     Returns
     -------
     train, test : (x, y) each
+
+    Raises
+    ------
+    ValueError
+        If the lengths of `x` and `y` differ, or `share` is not between 0 and 1.
 
     Examples
     --------

@@ -124,6 +124,11 @@ class GridWorld:
         next_states : ndarray of int, shape (M,)
         rewards : ndarray, shape (M,)
         done : ndarray of bool, shape (M,)
+
+        Raises
+        ------
+        ValueError
+            If there is no such state or action, an episode is over, or `rng` is missing.
         """
         states, actions = np.asarray(states), np.asarray(actions)
         if np.any((states < 0) | (states >= self.states) | (states == self.goal)):

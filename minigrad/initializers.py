@@ -99,6 +99,11 @@ def xavier_normal(
     -------
     w : ndarray, shape `shape`
 
+    Raises
+    ------
+    ValueError
+        If the shape has less than two axes.
+
     Notes
     -----
     .. math:: \sigma = \mathit{gain} \cdot \sqrt{\frac{2}{\mathit{fan\_in} + \mathit{fan\_out}}}
@@ -135,6 +140,11 @@ def xavier_uniform(
     -------
     w : ndarray, shape `shape`
 
+    Raises
+    ------
+    ValueError
+        If the shape has less than two axes.
+
     Notes
     -----
     Between -a and a, the variance is :math:`a^2 / 3`: so a is :math:`\sqrt 3` standard deviations.
@@ -164,6 +174,11 @@ def he_normal(
     Returns
     -------
     w : ndarray, shape `shape`
+
+    Raises
+    ------
+    ValueError
+        If the shape has less than two axes.
 
     Notes
     -----
@@ -199,6 +214,11 @@ def he_uniform(
     Returns
     -------
     w : ndarray, shape `shape`
+
+    Raises
+    ------
+    ValueError
+        If the shape has less than two axes.
 
     Examples
     --------

@@ -151,6 +151,7 @@ def _filled(function: str, config: Config) -> Config:
     """The same dict, with what was missing in it."""
     for key, default in _DEFAULTS.items():
         config.setdefault(key, default)
+    config["scale"] = float(config["scale"])  # a numpy float64 would widen float32
     if not 0 < config["scale"] < np.inf:
         raise ValueError(f"{function}: scale must be a positive number, not {config['scale']}")
     return config

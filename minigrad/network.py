@@ -11,7 +11,7 @@ what goes in to what comes out. All three are a `Network`, so they nest::
     )
     scores = network.forward(x)
     loss, dscores = softmax_loss(scores, y)
-    dx = network.backward(dscores)
+    network.backward_params(dscores)  # or dx = network.backward(dscores), if you want to know that too
     network.grads["affine1.w"]
 
 Parameters and gradients are plain dicts with one name for each array. Any two functions that keep the contract
@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minigrad._named_arrays import Array, Arrays, fitting, read, refuse_names, write
+from minigrad.layers.affine import affine_backward, affine_parameter_gradients
 
 __all__ = ["Layer", "Network", "Residual", "Sequential", "from_zero_state"]
 
@@ -51,6 +52,10 @@ class Network:
     def backward(self, dout: Array) -> Array:
         """The gradient for the input of the last `forward`; those of the parameters go to `grads`."""
         raise NotImplementedError
+
+    def backward_params(self, dout: Array) -> None:
+        """What `backward` does, without the gradient for the input: in training that is data, and stays as it is."""
+        self.backward(dout)
 
     @property
     def params(self) -> Arrays:
@@ -177,9 +182,7 @@ class Layer(Network):
 
     def backward(self, dout: Array) -> Array:
         """The gradient for the input; those of the parameters go to `grads`."""
-        if not self._cache:
-            raise RuntimeError("Layer.backward: there is no cache; call forward first")
-        grads = self._backward(dout, *self._cache)
+        grads = self._backward(dout, self._last_cache())
         dx, *dparams = grads if isinstance(grads, tuple) else (grads,)
         if len(dparams) != len(self._params):
             raise ValueError(
@@ -188,6 +191,19 @@ class Layer(Network):
             )
         self._grads = dict(zip(self._params, dparams, strict=True))
         return dx
+
+    def backward_params(self, dout: Array) -> None:
+        """The gradients of the parameters go to `grads`; for an affine layer, nothing else is computed."""
+        if self._backward is affine_backward:  # the first layer of most networks, and often the largest
+            dparams = affine_parameter_gradients(dout, self._last_cache())
+            self._grads = dict(zip(self._params, dparams, strict=True))
+        else:
+            self.backward(dout)
+
+    def _last_cache(self) -> Any:
+        if not self._cache:
+            raise RuntimeError("Layer.backward: there is no cache; call forward first")
+        return self._cache[0]
 
     @property
     def grads(self) -> Arrays:
@@ -285,6 +301,14 @@ class Sequential(Network):
             dout = part.backward(dout)
         return dout
 
+    def backward_params(self, dout: Array) -> None:
+        """All of `backward`, but for the gradient for the input of the first part."""
+        parts = list(self.parts.values())
+        for part in reversed(parts[1:]):
+            dout = part.backward(dout)
+        if parts:
+            parts[0].backward_params(dout)
+
     @property
     def grads(self) -> Arrays:
         """Gradients of all parts, from the last `backward`."""
@@ -362,6 +386,10 @@ class Residual(Sequential):
     def backward(self, dout: Array) -> Array:
         """The gradient for the input, from both ways."""
         return dout + super().backward(self.scale * dout)
+
+    def backward_params(self, dout: Array) -> None:
+        """The gradients of the branch go to `grads`; that of the input is left out."""
+        super().backward_params(self.scale * dout)
 
 
 def from_zero_state(

@@ -71,7 +71,8 @@ def sgd(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Confi
     array([0., 3.])
     """
     w, dw, config = _prepared("sgd", w, dw, config, learning_rate=1e-2)
-    return w - config["learning_rate"] * dw, config
+    step = np.multiply(dw, config["learning_rate"], out=np.empty_like(w))
+    return np.subtract(w, step, out=step), config  # a second new array would cost as much as the arithmetic
 
 
 def sgd_momentum(w: Array, dw: Array, config: Config | None = None) -> tuple[Array, Config]:

@@ -109,7 +109,7 @@ def cosine(step: int, learning_rate: float, steps: int, final: float = 0.0) -> f
     _at_least("cosine", "step", step, 0)
     _at_least("cosine", "steps", steps, 1)
     share = min(step / steps, 1.0)
-    return final + (learning_rate - final) * 0.5 * (1 + math.cos(math.pi * share))
+    return float(final + (learning_rate - final) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def warm_up(step: int, learning_rate: float, steps: int) -> float:

@@ -117,7 +117,8 @@ def fit(
     Raises
     ------
     ValueError
-        At once if a number is impossible or the lengths of x and y differ; at its step, if a gradient is missing.
+        At once if `steps` or `batch_size` is impossible, there is no example, or the lengths of x and y differ; at
+        its step, if a gradient is missing.
 
     Notes
     -----
@@ -150,21 +151,23 @@ def fit(
         raise ValueError(f"fit: batch_size must be at least 1, not {batch_size}")
     if not callable(data):
         x, y = data
-        if len(x) != len(y) or not len(x):
+        if len(x) != len(y):
             raise ValueError(
                 f"fit: x has shape {np.shape(x)} but y has shape {np.shape(y)}; one target per example"
             )
+        if not len(x):
+            raise ValueError(f"fit: x has shape {np.shape(x)}: there is nothing to learn from")
     batches = _drawn(data, batch_size, rng) if callable(data) else _epochs(*data, batch_size, rng)
     configs = {name: dict(config or {}) for name in network.params}
 
     def records() -> Iterator[Step]:
         for step in range(steps):
-            rate = schedule(step, learning_rate) if schedule else learning_rate
+            rate = float(schedule(step, learning_rate) if schedule else learning_rate)
             epoch, x, y = next(batches)
             network.mode = "train"  # whoever looked in between may have left it in test mode
             scores = network.forward(x)
             value, dscores = loss(scores, y)
-            network.backward(dscores)
+            network.backward_params(dscores)
             norm = _norm(network.grads)
             _update(network, clip(network.grads)[0] if clip else network.grads, optimizer, configs, rate)
             share = None if accuracy is None else float(accuracy(scores, y))
@@ -288,11 +291,19 @@ def accuracy(scores: Array, y: Array) -> float:
     -------
     share : float
 
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or there is no row.
+
     Examples
     --------
     >>> accuracy(np.array([[2.0, 1.0], [0.0, 5.0], [3.0, 2.0]]), np.array([0, 1, 1]))
     0.6666666666666666
     """
-    if scores.shape[:-1] != y.shape:
-        raise ValueError(f"accuracy: scores has shape {scores.shape} but y has shape {y.shape}")
+    scores, y = np.asarray(scores), np.asarray(y)
+    if scores.shape[:-1] != y.shape or not y.size:
+        raise ValueError(
+            f"accuracy: scores has shape {scores.shape} but y has shape {y.shape}; one label for each row of scores"
+        )
     return float(np.mean(scores.argmax(axis=-1) == y))

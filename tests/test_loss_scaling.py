@@ -40,7 +40,7 @@ def test_nothing_is_written_to_and_wider_gradients_stay_wide():
     grads = {"W": np.ones(3), "b": np.ones(3, np.float32)}
     for g in grads.values():
         g.flags.writeable = False
-    unscaled, _ = unscale_gradients(grads, {"scale": 4.0})
+    unscaled, _ = unscale_gradients(grads, {"scale": np.float64(4.0)})
     assert [g.dtype for g in unscaled.values()] == [np.float64, np.float32]
     np.testing.assert_array_equal(unscaled["W"], np.full(3, 0.25))
     assert scale_gradient(grads["W"], {"scale": 4.0}).dtype == np.float64

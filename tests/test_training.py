@@ -352,7 +352,7 @@ def test_evaluating_leaves_the_mode_as_it_was():
         ({"steps": -1}, "steps must be at least 0, not -1"),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
         ({"data": (np.ones((4, 1)), np.ones(3))}, r"x has shape \(4, 1\) but y has shape \(3,\)"),
-        ({"data": (np.ones((0, 1)), np.ones(0))}, r"x has shape \(0, 1\) but y has shape \(0,\)"),
+        ({"data": (np.ones((0, 1)), np.ones(0))}, r"x has shape \(0, 1\): there is nothing to learn from"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(wrong: dict, complaint: str, rng: np.random.Generator):
@@ -374,6 +374,8 @@ def test_accuracy_wants_a_class_for_each_row():
     assert accuracy(np.eye(3)[None], np.array([[0, 1, 1]])) == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match=r"^accuracy: scores has shape \(4, 3\) but y has shape \(4, 1\)"):
         accuracy(np.ones((4, 3)), np.ones((4, 1), int))
+    with pytest.raises(ValueError, match=r"^accuracy: scores has shape \(0, 3\) but y has shape \(0,\)"):
+        accuracy(np.ones((0, 3)), [])
 
 
 # ------------------------------------------------------------------------------

@@ -43,10 +43,13 @@ def swap_time(x: Array, dtype: np.dtype | None = None) -> Array:
     return np.array(x.swapaxes(0, 1), dtype, order="C")
 
 
-def blocks(a: Array, count: int) -> list[Array]:
-    """The gates that lie side by side in the columns of `a`, as views: (..., count * H) to (..., H) each."""
-    width = a.shape[-1] // count
-    return [a[..., k * width : (k + 1) * width] for k in range(count)]
+def blocks(a: Array, count: int) -> Array:
+    """The gates that lie side by side in the columns of `a`, to be unpacked: (N, count * H) to (count, N, H).
+
+    A view, where `a` lies in memory in its own order; so does a leading axis of time.
+    """
+    *rows, columns = a.shape
+    return a.reshape(*rows, count, columns // count).swapaxes(-3, -2)
 
 
 def matmul_of_steps(x: Array, w: Array) -> Array:
@@ -66,4 +69,4 @@ def sigmoid(a: Array, out: Array | None = None) -> Array:
     with np.errstate(over="ignore"):  # exp may overflow to inf, and 1 / inf is 0, as it should be
         np.exp(out, out=out)
     out += 1
-    return np.reciprocal(out, out=out)
+    return np.divide(1, out, out=out)  # np.reciprocal says the same, at half the speed

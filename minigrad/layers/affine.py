@@ -2,7 +2,7 @@
 
 import math
 
-from minigrad.layers._arrays import Array, as_float
+from minigrad.layers._arrays import Array, as_float, upstream
 
 
 def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple]:
@@ -116,12 +116,46 @@ def affine_backward(dout: Array, cache: tuple) -> tuple[Array, Array, Array]:
     array([2., 2., 2.])
     """
     x, w = cache
-    dout = as_float(dout)
-    if dout.shape != (len(x), w.shape[1]):
-        raise ValueError(
-            f"affine_backward: dout has shape {dout.shape} but out has shape {(len(x), w.shape[1])}"
-        )
+    dout = upstream("affine_backward", dout, (len(x), w.shape[1]))
     dx = (dout @ w.T).reshape(x.shape)  # (N, M) @ (M, D) -> (N, D) -> (N, d1, ..., dk)
     dw = x.reshape(len(x), w.shape[0]).T @ dout  # (D, N) @ (N, M) -> (D, M)
     db = dout.sum(axis=0)  # (N, M) -> (M,)
     return dx, dw, db
+
+
+def affine_parameter_gradients(dout: Array, cache: tuple) -> tuple[Array, Array]:
+    """Gradients of `affine_forward` for `w` and `b` alone: `affine_backward` in two thirds of the time.
+
+    Parameters
+    ----------
+    dout : ndarray, shape (N, M)
+        Upstream gradient.
+    cache : tuple
+        From `affine_forward`.
+
+    Returns
+    -------
+    dw : ndarray, shape (D, M)
+    db : ndarray, shape (M,)
+
+    Raises
+    ------
+    ValueError
+        If `dout` does not have the shape of the output.
+
+    Notes
+    -----
+    For the first layer of a network, whose input is data: its gradient would be a matrix product that nobody looks at.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> _, cache = affine_forward(np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros((2, 1)), np.zeros(1))
+    >>> dw, db = affine_parameter_gradients(np.array([[1.0], [10.0]]), cache)
+    >>> dw
+    array([[31.],
+           [42.]])
+    """
+    x, w = cache
+    dout = upstream("affine_parameter_gradients", dout, (len(x), w.shape[1]))
+    return x.reshape(len(x), w.shape[0]).T @ dout, dout.sum(axis=0)

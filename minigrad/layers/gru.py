@@ -56,7 +56,7 @@ def gru_step_forward(x: Array, prev_h: Array, Wx: Array, Wh: Array, b: Array) ->
     Backwards, :math:`dn = dh'\,(1 - z)`, :math:`dz = dh'\,(h - n)`, and with
     :math:`da_n = dn\,(1 - n^2)` the product :math:`r\,s_n` gives :math:`dr = da_n s_n` and
     :math:`ds_n = da_n r`. So `da` and `ds` differ in the last block, and there only. The old state is used
-    three times: in `s`, and directly with the factor z.
+    twice: in `s`, and directly with the factor z.
 
     That direct path has no matrix in it. With z near 1 the state, and the gradient, are handed on unchanged.
 
@@ -163,8 +163,7 @@ def gru_forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> tuple[Ar
     so over k steps it shrinks by the product of k gates, each of which the network can learn. Where z is near
     0 a step forgets, and the gradient goes through `Wh` or not at all.
 
-    The local factors :math:`da / dh'` know nothing of later steps and are computed for all steps at once; the
-    loop is left with what has to wait.
+    As in `lstm_forward`, everything that need not wait for the step before is one product for all steps.
 
     References
     ----------
@@ -181,23 +180,20 @@ def gru_forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> tuple[Ar
     x, h0, Wx, Wh, b = as_float(x), as_float(h0), as_float(Wx), as_float(Wh), as_float(b)
     require_shapes("gru_forward", 3, x, {"h0": h0}, Wx, Wh, b)
     x = swap_time(x, np.result_type(x, h0, Wx, Wh, b))  # (N, T, D) -> (T, N, D)
-    gates = matmul_of_steps(x, Wx)  # (T, N, D) -> (T, N, 3H); pre-activations, which the loop makes gates of
-    np.add(gates, b, out=gates)
-    r, z, n = blocks(gates, 3)  # (T, N, H) each
-    h = np.empty((len(x) + 1, *h0.shape), gates.dtype)  # (T + 1, N, H): h[0] is h0
-    sn = np.empty_like(h[1:])
+    a = matmul_of_steps(x, Wx)  # (T, N, D) -> (T, N, 3H)
+    np.add(a, b, out=a)
+    a_by_gate = blocks(a, 3)  # (T, 3, N, H)
+    gates = np.empty((len(x), 4, *h0.shape), a.dtype)  # (T, 4, N, H): r, z, n, and sn beside them
+    h = np.empty((len(x) + 1, *h0.shape), a.dtype)  # (T + 1, N, H): h[0] is h0
     h[0] = h0
     for t in range(len(x)):
-        s = h[t] @ Wh  # (N, H) @ (H, 3H) -> (N, 3H)
-        rz, s_rz, sn[t] = gates[t, :, : -len(Wh)], s[:, : -len(Wh)], s[:, -len(Wh) :]
-        rz += s_rz
-        sigmoid(rz, out=rz)
-        n[t] += r[t] * sn[t]
-        np.tanh(n[t], out=n[t])
-        np.subtract(h[t], n[t], out=h[t + 1])  # h' = n + z (h - n)
-        h[t + 1] *= z[t]
-        h[t + 1] += n[t]
-    return swap_time(h[1:]), (x, h, sn, gates, Wx, Wh)
+        s = blocks(h[t] @ Wh, 3)  # (N, H) @ (H, 3H) -> (N, 3H), cut into three of (N, H)
+        r, z, n, sn = gates[t]
+        sigmoid(a_by_gate[t, :2] + s[:2], out=gates[t, :2])
+        sn[...] = s[2]
+        np.tanh(a_by_gate[t, 2] + r * sn, out=n)
+        np.add((1 - z) * n, z * h[t], out=h[t + 1])
+    return swap_time(h[1:]), (x, h, gates, Wx, Wh)
 
 
 def gru_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array, Array, Array]:
@@ -232,29 +228,22 @@ def gru_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array, Array, A
     >>> dh0  # z is 1/2, three times
     array([[0.125]])
     """
-    x, h, sn, gates, Wx, Wh = cache
+    x, h, gates, Wx, Wh = cache
     dh = upstream("gru_backward", dh, (x.shape[1], len(x), len(Wh)), "dh")
-    r, z, n = blocks(gates, 3)  # (T, N, H) each
-
-    # Local factors da/dh', which the loop turns into gradients.
-    da = np.empty(gates.shape, np.result_type(dh, gates))  # (T, N, 3H)
-    dar, daz, dan = blocks(da, 3)
-    np.multiply(1 - z, 1 - n * n, out=dan)
-    np.multiply(z * (1 - z), h[:-1] - n, out=daz)
-    np.multiply(r * (1 - r), sn * dan, out=dar)
-
+    da = np.empty((*x.shape[:2], Wh.shape[1]), np.result_type(dh, gates))  # (T, N, 3H)
     ds = np.empty_like(da)  # da, but for the last block
+    da_by_gate, ds_by_gate = blocks(da, 3), blocks(ds, 3)  # (T, 3, N, H)
     dprev_h = np.zeros_like(h[0], da.dtype)
-    dnext_h = np.empty_like(dprev_h)
     for t in reversed(range(len(x))):
-        np.add(dprev_h, dh[:, t], out=dnext_h)  # from the step after, and from the loss at this step
-        for factor in (dar[t], daz[t], dan[t]):
-            factor *= dnext_h
-        ds[t] = da[t]
-        ds[t, :, -len(Wh) :] *= r[t]
-        np.matmul(ds[t], Wh.T, out=dprev_h)
-        dnext_h *= z[t]
-        dprev_h += dnext_h
+        r, z, n, sn = gates[t]  # (N, H) each
+        dnext_h = dprev_h + dh[:, t]  # from the step after, and from the loss at this step
+        dan = dnext_h * (1 - z) * (1 - n * n)
+        daz = dnext_h * (h[t] - n) * z * (1 - z)
+        dar = dan * sn * r * (1 - r)
+        da_by_gate[t] = dar, daz, dan
+        ds_by_gate[t] = dar, daz, dan * r
+        np.matmul(ds[t], Wh.T, out=dprev_h)  # (N, 3H) @ (3H, H) -> (N, H)
+        dprev_h += dnext_h * z
     dx = swap_time(matmul_of_steps(da, Wx.T))  # (T, N, 3H) -> (T, N, D) -> (N, T, D)
     dWx, dWh = sum_over_steps(x, da), sum_over_steps(h[:-1], ds)
     db = da.sum(axis=(0, 1))  # (T, N, 3H) -> (3H,)

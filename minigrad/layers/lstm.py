@@ -188,9 +188,9 @@ def lstm_forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> tuple[A
     so over k steps it shrinks by the product of k forget gates, each of which the network can learn. It
     cannot grow by itself, but the whole gradient can: clip it all the same.
 
-    Every pre-activation reaches :math:`c_t`, or :math:`h_t` in the case of o, by a local factor that knows
-    nothing of later steps. These factors are computed for all steps at once; the loop is left with what has
-    to wait for the step after, and the gradients of the weights are one product each.
+    Only ``h Wh`` has to wait for the step before. The inputs of all steps are multiplied by `Wx` before the
+    loop, in one product, and the gradients of the weights are one product each after it. In between, a loop
+    does what `lstm_step_forward` and `lstm_step_backward` say, in arrays where each gate lies together.
 
     References
     ----------
@@ -208,22 +208,22 @@ def lstm_forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> tuple[A
     x, h0, Wx, Wh, b = as_float(x), as_float(h0), as_float(Wx), as_float(Wh), as_float(b)
     require_shapes("lstm_forward", 4, x, {"h0": h0}, Wx, Wh, b)
     x = swap_time(x, np.result_type(x, h0, Wx, Wh, b))  # (N, T, D) -> (T, N, D)
-    gates = matmul_of_steps(x, Wx)  # (T, N, D) -> (T, N, 4H); pre-activations, which the loop makes gates of
-    np.add(gates, b, out=gates)
-    i, f, o, g = blocks(gates, 4)  # (T, N, H) each
-    h = np.empty((len(x) + 1, *h0.shape), gates.dtype)  # (T + 1, N, H): h[0] is h0
+    a = matmul_of_steps(x, Wx)  # (T, N, D) -> (T, N, 4H)
+    np.add(a, b, out=a)
+    gates = a.reshape(len(a), 4, *h0.shape)  # (T, 4, N, H); in the memory of `a`, where a[t] is read first
+    h = np.empty((len(x) + 1, *h0.shape), a.dtype)  # (T + 1, N, H): h[0] is h0
     c = np.empty_like(h)
     tanh_c = np.empty_like(h[1:])
     h[0], c[0] = h0, 0
     for t in range(len(x)):
-        gates[t] += h[t] @ Wh
-        ifo = gates[t, :, : -len(Wh)]  # (N, 3H)
-        sigmoid(ifo, out=ifo)
-        np.tanh(g[t], out=g[t])
-        np.multiply(f[t], c[t], out=c[t + 1])
-        c[t + 1] += i[t] * g[t]
+        pre = blocks(h[t] @ Wh + a[t], 4)  # (N, H) @ (H, 4H) -> (N, 4H), cut into four of (N, H)
+        i, f, o, g = gates[t]
+        sigmoid(pre[:3], out=gates[t, :3])
+        np.tanh(pre[3], out=g)
+        np.multiply(f, c[t], out=c[t + 1])
+        c[t + 1] += i * g
         np.tanh(c[t + 1], out=tanh_c[t])
-        np.multiply(o[t], tanh_c[t], out=h[t + 1])
+        np.multiply(o, tanh_c[t], out=h[t + 1])
     return swap_time(h[1:]), (x, h, c, tanh_c, gates, Wx, Wh)
 
 
@@ -265,29 +265,20 @@ def lstm_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array, Array, 
     """
     x, h, c, tanh_c, gates, Wx, Wh = cache
     dh = upstream("lstm_backward", dh, (x.shape[1], len(x), len(Wh)), "dh")
-    i, f, o, g = blocks(gates, 4)  # (T, N, H) each
-
-    # Local factors, which in the loop become the gradients: dc/da for i, f and g, dh/da for o, dc/dh.
-    da = np.empty(gates.shape, np.result_type(dh, gates))  # (T, N, 4H)
-    dai, daf, dao, dag = blocks(da, 4)
-    for factor, gate, weight in ((dai, i, g), (daf, f, c[:-1]), (dao, o, tanh_c)):
-        np.subtract(1, gate, out=factor)
-        np.multiply(factor, gate, out=factor)
-        np.multiply(factor, weight, out=factor)
-    np.multiply(g, g, out=dag)
-    np.subtract(1, dag, out=dag)
-    np.multiply(dag, i, out=dag)
-    through_h = o * (1 - tanh_c * tanh_c)
-
+    da = np.empty((*x.shape[:2], Wh.shape[1]), np.result_type(dh, gates))  # (T, N, 4H)
+    da_by_gate = blocks(da, 4)  # (T, 4, N, H)
     dprev_h, dc = np.zeros_like(h[0], da.dtype), np.zeros_like(h[0], da.dtype)
     for t in reversed(range(len(x))):
-        dprev_h += dh[:, t]  # from the step after, and from the loss at this step
-        dc += dprev_h * through_h[t]
-        for factor in (dai[t], daf[t], dag[t]):
-            factor *= dc
-        dao[t] *= dprev_h
-        dc *= f[t]
-        np.matmul(da[t], Wh.T, out=dprev_h)
+        i, f, o, g = gates[t]  # (N, H) each
+        dai, daf, dao, dag = da_by_gate[t]
+        dnext_h = dprev_h + dh[:, t]  # from the step after, and from the loss at this step
+        dc += dnext_h * o * (1 - tanh_c[t] * tanh_c[t])
+        dai[...] = dc * g * i * (1 - i)
+        daf[...] = dc * c[t] * f * (1 - f)
+        dao[...] = dnext_h * tanh_c[t] * o * (1 - o)
+        dag[...] = dc * i * (1 - g * g)
+        dc *= f
+        np.matmul(da[t], Wh.T, out=dprev_h)  # (N, 4H) @ (4H, H) -> (N, H)
     dx = swap_time(matmul_of_steps(da, Wx.T))  # (T, N, 4H) -> (T, N, D) -> (N, T, D)
     dWx, dWh = sum_over_steps(x, da), sum_over_steps(h[:-1], da)
     db = da.sum(axis=(0, 1))  # (T, N, 4H) -> (4H,)

@@ -147,10 +147,11 @@ def rnn_forward(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array) -> tuple[Ar
     The weights are used at every step, so their gradients are sums over steps and examples:
     :math:`dW_h = \sum_t h_{t-1}^T da_t`.
 
-    Between the last state and the first lie T factors :math:`W_h^T\,\mathrm{diag}(1 - h_t^2)`. It is the same
-    matrix each time, so along an eigenvector of `Wh` the gradient changes like :math:`\lambda^T`: it vanishes
-    when the largest :math:`|\lambda|` (the spectral radius) is below 1, and may explode when it is above. The
-    slopes of tanh, at most 1, only ever shrink it.
+    Between the last state and the first lie T factors, a slope and :math:`W_h^T` each. Where the slopes are near
+    1, it is the same matrix T times: along an eigenvector of `Wh` the gradient changes like :math:`\lambda^T`, so
+    it vanishes when the largest :math:`|\lambda|` (the spectral radius) is below 1, and explodes when it is above.
+    Slopes below 1 shrink each factor, and saturated units make the gradient vanish at a radius above 1 too. One
+    thing is sure whatever they are: no step stretches a gradient by more than the largest singular value of `Wh`.
 
     Only ``h Wh`` has to wait for the step before. The inputs of all steps are multiplied by `Wx` before the
     loop, in one product, and the gradients of the weights after it.
@@ -217,13 +218,12 @@ def rnn_backward(dh: Array, cache: tuple) -> tuple[Array, Array, Array, Array, A
     """
     x, h, Wx, Wh = cache
     dh = upstream("rnn_backward", dh, (x.shape[1], len(x), len(Wh)), "dh")
-    slope = 1 - h[1:] * h[1:]  # (T, N, H)
-    da = np.empty(slope.shape, np.result_type(dh, h))  # (T, N, H)
+    da = np.empty(h[1:].shape, np.result_type(dh, h))  # (T, N, H)
     dprev_h = np.zeros_like(h[0], da.dtype)
     for t in reversed(range(len(x))):
-        dprev_h += dh[:, t]  # from the step after, and from the loss at this step
-        np.multiply(dprev_h, slope[t], out=da[t])
-        np.matmul(da[t], Wh.T, out=dprev_h)
+        dnext_h = dprev_h + dh[:, t]  # from the step after, and from the loss at this step
+        np.multiply(dnext_h, 1 - h[t + 1] * h[t + 1], out=da[t])
+        np.matmul(da[t], Wh.T, out=dprev_h)  # (N, H) @ (H, H) -> (N, H)
     dx = swap_time(matmul_of_steps(da, Wx.T))  # (T, N, H) -> (T, N, D) -> (N, T, D)
     dWx, dWh = sum_over_steps(x, da), sum_over_steps(h[:-1], da)
     db = da.sum(axis=(0, 1))  # (T, N, H) -> (H,)

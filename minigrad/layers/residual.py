@@ -47,11 +47,11 @@ def residual_forward(
 
     .. math:: dx = dout + s\,\frac{\partial f}{\partial x}^{\!\top} dout
 
-    The first term is the point. Whatever f does (and at its worst it does nothing: dead units, tiny weights), the
-    gradient arrives below as large as it was above. A product of L Jacobians has become a product of L factors
-    :math:`1 + s f'`, each of them close to the identity.
+    The first term is the point. Where f does nothing (dead units, tiny weights), the gradient arrives below as it
+    was above; to make it vanish, f would have to undo the identity. A product of L Jacobians has become a product
+    of L factors :math:`1 + s f'`, each of them close to the identity while :math:`s f'` is small.
 
-    That it cannot vanish does not mean that it cannot explode. Under He initialization a branch returns twice the
+    That it does not vanish does not mean that it cannot explode. Under He initialization a branch returns twice the
     variance that it was given, so each block triples the variance: 3**50 after fifty blocks. Hence `scale`, or a
     normalization in the branch, or zeros as the first value of `w2`.
 
