@@ -54,8 +54,10 @@ def upper_tail(a: Array, bell: Array) -> Array:
 
 def _polynomial(coefficients: tuple[float, ...], a: Array) -> Array:
     """By Horner's rule, in one array."""
-    value = np.full_like(a, coefficients[0])
-    for coefficient in coefficients[1:]:
-        np.multiply(value, a, out=value)
+    first, second, *others = coefficients
+    value = np.multiply(a, first, out=np.empty_like(a))
+    value += second
+    for coefficient in others:
+        value *= a
         value += coefficient
     return value

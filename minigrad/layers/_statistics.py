@@ -9,14 +9,13 @@ from numpy.typing import ArrayLike
 from minigrad.layers._arrays import Array, as_float
 
 
-def in_one_dtype(*arrays: ArrayLike) -> tuple[Array, ...]:
+def in_one_dtype(x: ArrayLike, gamma: ArrayLike, beta: ArrayLike) -> tuple[Array, Array, Array]:
     """As floats, and all in the widest dtype among them."""
-    floats = tuple(as_float(each) for each in arrays)
-    dtype = floats[0].dtype
-    if all(each.dtype == dtype for each in floats):
-        return floats
-    dtype = np.result_type(*floats)
-    return tuple(each.astype(dtype, copy=False) for each in floats)
+    x, gamma, beta = as_float(x), as_float(gamma), as_float(beta)
+    if x.dtype == gamma.dtype == beta.dtype:
+        return x, gamma, beta
+    dtype = np.result_type(x, gamma, beta)
+    return x.astype(dtype, copy=False), gamma.astype(dtype, copy=False), beta.astype(dtype, copy=False)
 
 
 def check_features(function: str, x: Array, gamma: Array, beta: Array, fit: bool, layout: str) -> None:

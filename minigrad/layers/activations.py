@@ -202,7 +202,7 @@ def relu_forward(x: Array) -> tuple[Array, np.ndarray]:
     """
     x = as_float(x)
     zeros = np.zeros(x.shape[-1:], x.dtype)  # a row: against a single 0, numpy takes four times as long
-    return np.maximum(x, zeros), x > 0
+    return np.asarray(np.maximum(x, zeros)), np.asarray(x > 0)
 
 
 def relu_backward(dout: Array, cache: np.ndarray) -> Array:

@@ -205,11 +205,13 @@ def conv_forward(x: Array, w: Array, b: Array, conv_param: Mapping[str, Any]) ->
     matrix = (HH * C * WW, N * columns_out)
     rows = _move_along(x, WW, columns_out, stride, pad)  # (H + 2 pad, C, WW, N, W')
     filters = w.transpose(0, 2, 1, 3).reshape(F, HH * C * WW)  # (F, C, HH, WW) -> (F, HH C WW)
-    out = np.empty((N, F, *places), np.result_type(x, w, b))
+    out_rows = np.empty((rows_out, F, N * columns_out), np.result_type(x, w, b))
     for i in range(rows_out):
         windows = rows[stride * i : stride * i + HH].reshape(matrix)  # a view: nothing is copied
-        out_i = (filters @ windows).reshape(F, N, columns_out)  # (F, HH C WW) @ (HH C WW, N W')
-        np.add(out_i, b[:, None, None], out=out[:, :, i].swapaxes(0, 1))  # (F, N, W') -> (N, F, W')
+        np.matmul(filters, windows, out=out_rows[i])  # (F, HH C WW) @ (HH C WW, N W') -> (F, N W')
+    out_rows += b[:, None]
+    # (H', F, N W') -> (H', F, N, W') -> (N, F, H', W')
+    out = np.ascontiguousarray(out_rows.reshape(rows_out, F, N, columns_out).transpose(2, 1, 0, 3))
     return out, (rows, filters, stride, pad, x.shape, w.shape, out.shape)
 
 
@@ -259,18 +261,21 @@ def conv_backward(dout: Array, cache: tuple) -> tuple[Array, Array, Array]:
         dwindows += filters.T @ dout_rows[i]  # (HH C WW, F) @ (F, N W') -> (HH C WW, N W')
     dx = _move_back(drows, x_shape, stride, pad)
     dw = dfilters.reshape(HH, C, WW, F).transpose(3, 1, 0, 2)  # (HH C WW, F) -> (F, C, HH, WW)
-    db = dout.sum(axis=(0, 2, 3))
+    places = rows_out * columns_out
+    sums = dout.reshape(N, F, places) @ np.ones(places, dout.dtype)  # (N, F, H', W') -> (N, F)
+    db = sums.sum(axis=0)
     return dx, np.ascontiguousarray(dw), db
 
 
 def _move_along(x: Array, width: int, columns_out: int, stride: int, pad: int) -> Array:
     """(N, C, H, W) -> (H + 2 pad, C, width, N, W'): for each column of the filter, the pixels that meet it."""
     N, C, H, W = x.shape
-    xp = np.zeros((H + 2 * pad, C, N, W + 2 * pad), x.dtype)
-    xp[pad : pad + H, :, :, pad : pad + W] = x.transpose(2, 1, 0, 3)
+    xp = np.zeros((H, C, N, W + 2 * pad), x.dtype)
+    xp[..., pad : pad + W] = x.transpose(2, 1, 0, 3)
     rows = np.empty((H + 2 * pad, C, width, N, columns_out), x.dtype)
+    rows[:pad] = rows[pad + H :] = 0
     for v in range(width):
-        rows[:, :, v] = xp[..., v : v + stride * columns_out : stride]
+        rows[pad : pad + H, :, v] = xp[..., v : v + stride * columns_out : stride]
     return rows
 
 
@@ -278,10 +283,10 @@ def _move_back(drows: np.ndarray, x_shape: tuple[int, ...], stride: int, pad: in
     """(H + 2 pad, C, width, N, W') -> (N, C, H, W): what `_move_along` has copied, added up."""
     N, C, H, W = x_shape
     _, _, width, _, columns_out = drows.shape
-    dxp = np.zeros((H + 2 * pad, C, N, W + 2 * pad), drows.dtype)
+    dxp = np.zeros((H, C, N, W + 2 * pad), drows.dtype)
     for v in range(width):
-        dxp[..., v : v + stride * columns_out : stride] += drows[:, :, v]
-    return _without_padding(dxp.transpose(2, 1, 0, 3), pad)
+        dxp[..., v : v + stride * columns_out : stride] += drows[pad : pad + H, :, v]
+    return np.ascontiguousarray(dxp[..., pad : pad + W].transpose(2, 1, 0, 3))
 
 
 def _without_padding(xp: Array, pad: int) -> Array:

@@ -1,5 +1,7 @@
 """Dropout: in training, each unit is left out at random."""
 
+from __future__ import annotations  # np.random, once looked at, is loaded: that takes long, and few need it
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,7 +70,7 @@ def dropout_forward(x: Array, dropout_param: Mapping[str, Any]) -> tuple[Array, 
         return x.copy(), (None, x.shape)
     # In float32 for any x: the same seed gives the same mask.
     mask = (_generator(dropout_param).random(x.shape, np.float32) < p) * x.dtype.type(1 / p)
-    return x * mask, (mask, x.shape)
+    return np.asarray(x * mask), (mask, x.shape)
 
 
 def dropout_backward(dout: Array, cache: tuple) -> Array:
@@ -99,7 +101,7 @@ def dropout_backward(dout: Array, cache: tuple) -> Array:
     """
     mask, shape = cache
     dout = upstream("dropout_backward", dout, shape)
-    return dout.copy() if mask is None else dout * mask
+    return dout.copy() if mask is None else np.asarray(dout * mask)
 
 
 def _generator(dropout_param: Mapping[str, Any]) -> np.random.Generator:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layers._arrays import Array, upstream
+from minigrad.layers._arrays import Array, dot_rows, row_by_row, upstream
 from minigrad.layers._statistics import (
     check_features,
     check_something_to_average,
@@ -91,18 +91,20 @@ def batchnorm_forward(
     check_features(name, x, gamma, beta, x.ndim == 2 and gamma.shape == x.shape[1:], "(N, D) and (D,)")
     training, eps = is_training(name, bn_param), read_eps(name, bn_param)
     N, D = x.shape
-    if training:
-        check_something_to_average(name, x, N)
-        mu = np.ones(N, x.dtype) @ x / N  # (N, D) -> (D,)
-        xc = x - mu  # centred
-        var = np.einsum("nd,nd->d", xc, xc) / N  # (N, D) -> (D,); not abs(xc), for the complex step
-        update_running(name, bn_param, x, mu, var)
-    else:
-        mu, var = (each.astype(x.dtype) for each in running_statistics(name, bn_param, x, D))
-        xc = x - mu
-    std = np.sqrt(var + eps)  # (D,)
-    out = xc * (gamma / std)
-    out += beta
+    with row_by_row(x):
+        if training:
+            check_something_to_average(name, x, N)
+            ones = np.ones(N, x.dtype)
+            mu = ones @ x / N  # (N, D) -> (D,)
+            xc = x - mu  # centred
+            var = ones @ (xc * xc) / N  # (N, D) -> (D,); not abs(xc), for the complex step
+            update_running(name, bn_param, x, mu, var)
+        else:
+            mu, var = (each.astype(x.dtype) for each in running_statistics(name, bn_param, x, D))
+            xc = x - mu
+        std = np.sqrt(var + eps)  # (D,)
+        out = xc * (gamma / std)
+        out += beta
     return out, (xc, std, gamma, training)
 
 
@@ -141,7 +143,10 @@ def batchnorm_backward(dout: Array, cache: tuple) -> tuple[Array, Array, Array]:
     that come back are added; where it summed, the gradient is copied to every term, so a mean over N hands 1/N
     of its gradient to each row. In test mode the statistics are constants: the lower two paths are not there.
 
-    `batchnorm_backward_alt` computes the same in one formula, and in about half the time.
+    `gamma` and `1/std` are one number for each feature, so they wait outside the sums over the batch: the walk
+    needs no array for `xhat` or its gradient.
+
+    `batchnorm_backward_alt` computes the same in one formula.
 
     Examples
     --------
@@ -158,27 +163,25 @@ def batchnorm_backward(dout: Array, cache: tuple) -> tuple[Array, Array, Array]:
     N = len(xc)
     ones = np.ones(N, dout.dtype)
     inv_std = 1 / std  # (D,)
-    xhat = xc * inv_std  # (N, D)
-
-    # out = gamma * xhat + beta
-    dbeta = ones @ dout  # (N, D) -> (D,)
-    dgamma = np.einsum("nd,nd->d", dout, xhat)
-    dxhat = dout * gamma
-    # xhat = xc * inv_std
-    dxc = dxhat * inv_std  # straight through
-    if not training:
-        return dxc, dgamma, dbeta  # xc = x - running_mean
-    dinv_std = np.einsum("nd,nd->d", dxhat, xc)  # (N, D) -> (D,)
-    # inv_std = 1 / std, std = sqrt(var + eps)
-    dstd = -dinv_std * inv_std**2
-    dvar = dstd * 0.5 * inv_std
-    # var = mean(xc**2)
-    dsquare = dvar / N  # (D,): the same for each row
-    dxc += 2 * dsquare * xc  # and through the variance
-    # xc = x - mu
-    dmu = -(ones @ dxc)  # (N, D) -> (D,)
-    # mu = mean(x)
-    dx = np.add(dxc, dmu / N, out=dxc)  # straight through, and through the mean
+    with row_by_row(xc):
+        # out = gamma * xhat + beta, xhat = xc * inv_std
+        dbeta = ones @ dout  # (N, D) -> (D,)
+        dout_xc = ones @ (dout * xc)  # (D,): what reaches gamma and inv_std, which both multiply xc
+        dgamma = dout_xc * inv_std
+        dinv_std = dout_xc * gamma
+        dxc = dout * (gamma * inv_std)  # straight through
+        if not training:
+            return dxc, dgamma, dbeta  # xc = x - running_mean
+        # inv_std = 1 / std, std = sqrt(var + eps)
+        dstd = -dinv_std * inv_std**2
+        dvar = dstd * 0.5 * inv_std
+        # var = mean(xc**2)
+        dsquare = dvar / N  # (D,): the same for each row
+        dxc += 2 * dsquare * xc  # and through the variance
+        # xc = x - mu
+        dmu = -(ones @ dxc)  # (N, D) -> (D,)
+        # mu = mean(x)
+        dx = np.add(dxc, dmu / N, out=dxc)  # straight through, and through the mean
     return dx, dgamma, dbeta
 
 
@@ -237,14 +240,16 @@ def batchnorm_backward_alt(dout: Array, cache: tuple) -> tuple[Array, Array, Arr
     xc, std, gamma, training = cache
     dout = upstream("batchnorm_backward_alt", dout, xc.shape)
     N = len(xc)
-    dbeta = np.ones(N, dout.dtype) @ dout  # (N, D) -> (D,)
-    dgamma = np.einsum("nd,nd->d", dout, xc) / std  # where xc / std is xhat
-    if not training:
-        return dout * (gamma / std), dgamma, dbeta
-    dx = xc * (dgamma / (N * std))  # one array, in four steps
-    dx += dbeta / N
-    np.subtract(dout, dx, out=dx)
-    dx *= gamma / std
+    ones = np.ones(N, dout.dtype)
+    dbeta = ones @ dout  # (N, D) -> (D,)
+    dgamma = ones @ (dout * xc) / std  # where xc / std is xhat
+    with row_by_row(xc):
+        if not training:
+            return dout * (gamma / std), dgamma, dbeta
+        dx = xc * (dgamma / (N * std))  # one array, in four steps
+        dx += dbeta / N
+        np.subtract(dout, dx, out=dx)
+        dx *= gamma / std
     return dx, dgamma, dbeta
 
 
@@ -307,14 +312,15 @@ def layernorm_forward(
     D = x.shape[-1]
     check_something_to_average(name, x, D)
     rows = x.reshape(-1, D) if x.ndim > 2 else x  # (N, ..., D) -> (rows, D)
-    mu = rows @ np.ones(D, x.dtype) / D  # (rows, D) -> (rows,)
-    xc = rows - mu[:, None]
-    var = np.einsum("nd,nd->n", xc, xc) / D  # (rows, D) -> (rows,)
-    inv_std = 1 / np.sqrt(var + eps)[:, None]  # (rows, 1)
-    xhat = np.multiply(xc, inv_std, out=xc)  # in the place of xc, which nobody needs again
-    out = xhat * gamma
-    out += beta
-    return out.reshape(x.shape), (xhat, inv_std, gamma, x.shape)
+    with row_by_row(rows):
+        mu = rows @ np.ones(D, x.dtype) / D  # (rows, D) -> (rows,)
+        xc = rows - mu[:, None]
+        var = dot_rows(xc, xc) / D  # (rows, D) -> (rows,)
+        inv_std = 1 / np.sqrt(var + eps)[:, None]  # (rows, 1)
+        out = inv_std * gamma  # (rows, 1) * (D,) -> (rows, D)
+        out *= xc
+        out += beta
+    return out.reshape(x.shape), (xc, inv_std, gamma, x.shape)
 
 
 def layernorm_backward(dout: Array, cache: tuple) -> tuple[Array, Array, Array]:
@@ -349,17 +355,18 @@ def layernorm_backward(dout: Array, cache: tuple) -> tuple[Array, Array, Array]:
     >>> dx.round(3)
     array([[ 0.218, -0.305,  0.087]])
     """
-    xhat, inv_std, gamma, shape = cache
+    xc, inv_std, gamma, shape = cache
     dout = upstream("layernorm_backward", dout, shape)
-    rows, D = xhat.shape
+    rows, D = xc.shape
     dout = dout.reshape(rows, D)  # (N, ..., D) -> (rows, D)
+    dout_xc = dout * xc
     dbeta = np.ones(rows, dout.dtype) @ dout  # (rows, D) -> (D,)
-    dgamma = np.einsum("nd,nd->d", dout, xhat)
-    dxhat = dout * gamma
-    mean_dxhat = dxhat @ np.ones(D, dxhat.dtype) / D  # (rows, D) -> (rows,)
-    mean_dxhat_xhat = np.einsum("nd,nd->n", dxhat, xhat) / D
-    dx = xhat * mean_dxhat_xhat[:, None]  # one array, in four steps
-    dx += mean_dxhat[:, None]
-    np.subtract(dxhat, dx, out=dx)
-    dx *= inv_std
+    dgamma = inv_std[:, 0] @ dout_xc  # where xc * inv_std is xhat
+    mean_dxhat = (dout @ gamma)[:, None] / D  # (rows, D) @ (D,) -> (rows, 1)
+    mean_dxhat_xhat = (dout_xc @ gamma)[:, None] * inv_std / D
+    with row_by_row(xc):
+        lost = np.multiply(xc, mean_dxhat_xhat * inv_std**2, out=dout_xc)
+        lost += mean_dxhat * inv_std
+        dx = inv_std * gamma * dout
+        dx -= lost
     return dx.reshape(shape), dgamma, dbeta  # (rows, D) -> (N, ..., D)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layers._arrays import Array, as_float, upstream
+from minigrad.layers._arrays import Array, as_float, upstream, where_true
 from minigrad.layers._windows import whole_number, window_count
 
 
@@ -198,10 +198,8 @@ def max_pool_backward(dout: Array, cache: tuple) -> Array:
     x_shape, places, won = cache
     dout = upstream("max_pool_backward", dout, won.shape[1:])
     dx = np.zeros(x_shape, dout.dtype)
-    # A product with the mask is ten times faster than np.where, but where dout is not finite, 0 * inf is nan.
-    finite = np.isfinite(dout).all()
     for place, won_here in zip(places, won, strict=True):
-        dx[place] += dout * won_here if finite else np.where(won_here, dout, 0)
+        dx[place] += where_true(won_here, dout)
     return dx
 
 

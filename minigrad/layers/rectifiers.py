@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layers._arrays import Array, as_float, upstream, where_true
+from minigrad.layers._arrays import Array, as_float, as_numbers, upstream, where_true
 
 
 def leaky_relu_forward(x: Array, alpha: float = 0.01) -> tuple[Array, Array]:
@@ -52,7 +52,7 @@ def leaky_relu_forward(x: Array, alpha: float = 0.01) -> tuple[Array, Array]:
     """
     x = as_float(x)
     slope = _slope(x, x.dtype.type(_number("leaky_relu_forward", alpha)))
-    return x * slope, slope
+    return np.asarray(x * slope), slope
 
 
 def leaky_relu_backward(dout: Array, cache: Array) -> Array:
@@ -82,7 +82,7 @@ def leaky_relu_backward(dout: Array, cache: Array) -> Array:
     array([ 1.,  2., 30.])
     """
     slope = cache
-    return upstream("leaky_relu_backward", dout, slope.shape) * slope
+    return np.asarray(upstream("leaky_relu_backward", dout, slope.shape) * slope)
 
 
 def prelu_forward(x: Array, alpha: Array) -> tuple[Array, tuple]:
@@ -135,11 +135,12 @@ def prelu_forward(x: Array, alpha: Array) -> tuple[Array, tuple]:
             "there must be one slope for all, or one for each channel, along axis 1"
         )
     along = () if shared else (-1,) + (1,) * (x.ndim - 2)
-    slope, zeros = alpha.reshape(along), _zeros_in_a_row(x)  # (C,) -> (C, 1, ..., 1)
-    negative = np.minimum(x, zeros, out=np.empty_like(x))
-    out = np.multiply(negative, slope, out=np.empty_like(x))
-    out += np.maximum(x, zeros)
-    return out, (x > 0, negative, slope, alpha.shape)
+    active = as_numbers(x > 0, x.dtype)
+    slope = np.subtract(1, active, out=np.empty_like(x))
+    slope *= alpha.reshape(along)  # (C,) -> (C, 1, ..., 1), beside (N, C, ...)
+    slope += active  # not `_slope`: the 1 has to be exact for any alpha that may be learned
+    negative = np.minimum(x, _zeros_in_a_row(x), out=np.empty_like(x))
+    return np.asarray(x * slope), (slope, negative, alpha.shape)
 
 
 def prelu_backward(dout: Array, cache: tuple) -> tuple[Array, Array]:
@@ -174,13 +175,12 @@ def prelu_backward(dout: Array, cache: tuple) -> tuple[Array, Array]:
     >>> dalpha
     array([-2., -2.])
     """
-    active, negative, slope, alpha_shape = cache
-    dout = upstream("prelu_backward", dout, active.shape)
-    scaled = where_true(~active, dout)  # what comes through alpha
-    others = tuple(axis for axis in range(dout.ndim) if axis != 1) if slope.ndim else None
-    dalpha = np.asarray((scaled * negative).sum(axis=others))  # (N, C, ...) -> (C,) or ()
-    dx = np.multiply(scaled, slope, out=scaled)
-    dx += where_true(active, dout)
+    slope, negative, alpha_shape = cache
+    dout = upstream("prelu_backward", dout, slope.shape)
+    dx = np.asarray(dout * slope)
+    through_alpha = where_true(negative != 0, dout) * negative
+    others = None if alpha_shape in [(), (1,)] else tuple(axis for axis in range(dout.ndim) if axis != 1)
+    dalpha = np.asarray(through_alpha.sum(axis=others))  # (N, C, ...) -> (C,) or ()
     return dx, dalpha.reshape(alpha_shape)
 
 
@@ -277,7 +277,8 @@ def _slope(x: Array, alpha: Any) -> Array:
 
     The formula is several times faster than np.where, and for alpha between 0 and 2 the 1 is exact.
     """
-    slope = np.multiply(x > 0, 1 - alpha, out=np.empty_like(x))
+    slope = as_numbers(x > 0, x.dtype)
+    slope *= 1 - alpha
     slope += alpha
     return slope
 

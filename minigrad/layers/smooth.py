@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minigrad.layers._arrays import Array, as_float, upstream
+from minigrad.layers._arrays import Array, as_float, as_numbers, upstream
 from minigrad.layers._normal import upper_tail
 from minigrad.layers.activations import sigmoid_forward
 
@@ -133,7 +133,7 @@ def silu_forward(x: Array) -> tuple[Array, tuple]:
     """
     x = as_float(x)
     s, _ = sigmoid_forward(x)
-    out = x * s
+    out = np.asarray(x * s)
     return out, (s, out)
 
 
@@ -256,9 +256,10 @@ def gelu_backward(dout: Array, cache: tuple) -> Array:
     """
     x, bell, q = cache
     dout = upstream("gelu_backward", dout, x.shape)
-    Phi = np.subtract(x > 0, q, out=np.empty_like(q))
+    Phi = as_numbers(x > 0, q.dtype)
+    Phi -= q
     np.abs(Phi, out=Phi)
-    dx = x * bell
+    dx = np.asarray(x * bell)
     dx *= 1 / math.sqrt(2 * math.pi)  # x phi(x)
     dx += Phi
     dx *= dout
@@ -319,7 +320,7 @@ def gelu_tanh_forward(x: Array) -> tuple[Array, tuple]:
     t *= near
     t *= SQRT_2_PI  # u
     np.tanh(t, out=t)
-    out = t + 1
+    out = np.asarray(t + 1)
     out *= 0.5
     out *= x
     return out, (near, t)

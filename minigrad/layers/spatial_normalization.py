@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.layers._arrays import Array, upstream
+from minigrad.layers._arrays import Array, dot_rows, row_by_row, upstream
 from minigrad.layers._statistics import (
     check_features,
     check_something_to_average,
@@ -84,18 +84,19 @@ def spatial_batchnorm_forward(
     N, C, H, W = x.shape
     M = N * H * W  # numbers behind each mean
     pixels = x.reshape(N, C, H * W)
-    if training:
-        check_something_to_average(name, x, M)
-        mu = (pixels @ np.ones(H * W, x.dtype)).sum(axis=0) / M  # (N, C, H * W) -> (N, C) -> (C,)
-        xc = pixels - mu[:, None]
-        var = np.einsum("ncl,ncl->c", xc, xc) / M  # (N, C, H * W) -> (C,)
-        update_running(name, bn_param, x, mu, var)
-    else:
-        mu, var = (each.astype(x.dtype) for each in running_statistics(name, bn_param, x, C))
-        xc = pixels - mu[:, None]
-    std = np.sqrt(var + eps)  # (C,)
-    out = xc * (gamma / std)[:, None]
-    out += beta[:, None]
+    with row_by_row(pixels):
+        if training:
+            check_something_to_average(name, x, M)
+            mu = (pixels @ np.ones(H * W, x.dtype)).sum(axis=0) / M  # (N, C, H * W) -> (N, C) -> (C,)
+            xc = pixels - mu[:, None]
+            var = dot_rows(xc, xc).sum(axis=0) / M
+            update_running(name, bn_param, x, mu, var)
+        else:
+            mu, var = (each.astype(x.dtype) for each in running_statistics(name, bn_param, x, C))
+            xc = pixels - mu[:, None]
+        std = np.sqrt(var + eps)  # (C,)
+        out = xc * (gamma / std)[:, None]
+        out += beta[:, None]
     return out.reshape(x.shape), (xc, std, gamma, training, x.shape)
 
 
@@ -136,13 +137,14 @@ def spatial_batchnorm_backward(dout: Array, cache: tuple) -> tuple[Array, Array,
     N, _, L = xc.shape
     M = N * L
     dbeta = (dout @ np.ones(L, dout.dtype)).sum(axis=0)  # (N, C, H * W) -> (N, C) -> (C,)
-    dgamma = np.einsum("ncl,ncl->c", dout, xc) / std  # where xc / std is xhat
-    if not training:
-        return (dout * (gamma / std)[:, None]).reshape(shape), dgamma, dbeta
-    dx = xc * (dgamma / (M * std))[:, None]  # one array, in four steps
-    dx += (dbeta / M)[:, None]
-    np.subtract(dout, dx, out=dx)
-    dx *= (gamma / std)[:, None]
+    dgamma = dot_rows(dout, xc).sum(axis=0) / std  # where xc / std is xhat
+    with row_by_row(xc):
+        if not training:
+            return (dout * (gamma / std)[:, None]).reshape(shape), dgamma, dbeta
+        dx = xc * (dgamma / (M * std))[:, None]  # one array, in four steps
+        dx += (dbeta / M)[:, None]
+        np.subtract(dout, dx, out=dx)
+        dx *= (gamma / std)[:, None]
     return dx.reshape(shape), dgamma, dbeta
 
 
@@ -206,14 +208,15 @@ def spatial_groupnorm_forward(
     M = C // G * H * W  # numbers behind each mean
     check_something_to_average(name, x, M)
     groups = x.reshape(N * G, M)  # (N, C, H, W) -> (N * G, M)
-    mu = groups @ np.ones(M, x.dtype) / M  # (N * G, M) -> (N * G,)
-    xc = groups - mu[:, None]
-    var = np.einsum("gm,gm->g", xc, xc) / M  # (N * G, M) -> (N * G,)
-    inv_std = 1 / np.sqrt(var + eps)[:, None]  # (N * G, 1)
-    # A slope for each image and channel: (N, G, 1) * (G, C / G) -> (N, G, C / G).
-    slope = inv_std.reshape(N, G, 1) * gamma.reshape(G, C // G)
-    out = xc.reshape(N, C, H * W) * slope.reshape(N, C, 1)  # (N * G, M) -> (N, C, H * W)
-    out += beta.reshape(C, 1)
+    with row_by_row(groups):
+        mu = groups @ np.ones(M, x.dtype) / M  # (N * G, M) -> (N * G,)
+        xc = groups - mu[:, None]
+        var = dot_rows(xc, xc) / M  # (N * G, M) -> (N * G,)
+        inv_std = 1 / np.sqrt(var + eps)[:, None]  # (N * G, 1)
+        # A slope for each image and channel: (N, G, 1) * (G, C / G) -> (N, G, C / G).
+        slope = inv_std.reshape(N, G, 1) * gamma.reshape(G, C // G)
+        out = xc.reshape(N, C, H * W) * slope.reshape(N, C, 1)  # (N * G, M) -> (N, C, H * W)
+        out += beta.reshape(C, 1)
     return out.reshape(x.shape), (xc, inv_std, slope, gamma.shape, x.shape)
 
 
@@ -261,13 +264,14 @@ def spatial_groupnorm_backward(dout: Array, cache: tuple) -> tuple[Array, Array,
     M = xc.shape[1]
     dout = dout.reshape(N, C, H * W)
     sums = (dout @ np.ones(H * W, dout.dtype)).reshape(slope.shape)  # (N, C, H * W) -> (N, G, C / G)
-    sums_xc = np.einsum("ncl,ncl->nc", dout, xc.reshape(N, C, H * W)).reshape(slope.shape)
+    sums_xc = dot_rows(dout, xc.reshape(N, C, H * W)).reshape(slope.shape)
     dbeta = sums.sum(axis=0).reshape(features)  # (N, G, C / G) -> (1, C, 1, 1)
     dgamma = (sums_xc * inv_std.reshape(N, slope.shape[1], 1)).sum(axis=0).reshape(features)
     mean_g = np.einsum("ngc,ngc->ng", slope, sums).reshape(inv_std.shape) / M  # (N, G, C / G) -> (N * G, 1)
     mean_g_xc = np.einsum("ngc,ngc->ng", slope, sums_xc).reshape(inv_std.shape) / M
-    dx = xc * (mean_g_xc * inv_std**2)  # where xc * inv_std is xhat
-    dx += mean_g
-    dx = dx.reshape(N, C, H * W)  # (N * G, M) -> (N, C, H * W)
-    np.subtract(dout * slope.reshape(N, C, 1), dx, out=dx)
+    with row_by_row(xc):
+        dx = xc * (mean_g_xc * inv_std**2)  # where xc * inv_std is xhat
+        dx += mean_g
+        dx = dx.reshape(N, C, H * W)  # (N * G, M) -> (N, C, H * W)
+        np.subtract(dout * slope.reshape(N, C, 1), dx, out=dx)
     return dx.reshape(shape), dgamma, dbeta
