@@ -20,6 +20,7 @@ STUDENT_FILES = (
     "checking.py",
     "exercises/__init__.py",
     "grading.py",
+    "measures.py",
     "notebook.py",
     "probes.py",
     "report.py",
@@ -120,6 +121,10 @@ You need Python 3.11 or later. In this folder:
 
 Write where a cell says `YOUR CODE HERE`, and run the `check(...)` cell below it as often as you like.
 `minigrad check {assignment}.ipynb` checks the whole notebook at once.
+
+In a hosted notebook, upload `{assignment}.ipynb` and `{assignment}.zip`, and run this in a cell above all others:
+
+    %pip install -q --no-deps {assignment}.zip
 
 What you hand in is the notebook, `{assignment}.ipynb`.
 """

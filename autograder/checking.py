@@ -93,6 +93,9 @@ def check_sheet(session: Session, sheet: Sheet, seconds: float = CALL_SECONDS) -
     if hidden:
         pure = not sheet.pure or report.findings[-1].outcome == PASSED
         report.findings.append(_check_hidden(session, hidden, sheet, seconds, right, pure, len(lines)))
+    if sheet.together and any(finding.outcome != PASSED for finding in report.findings):
+        for finding in report.findings:
+            finding.weight = float(finding.outcome != PASSED)
     report.findings[:0] = _check_borrowed(played, sheet)
     return report
 

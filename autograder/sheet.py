@@ -21,7 +21,7 @@ import numpy as np
 
 from minigrad import experiments
 
-from . import probes, wire
+from . import measures, probes, wire
 from .session import LocalSession, Problem, Session, plain_text
 
 RTOL = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-4}
@@ -133,7 +133,19 @@ class Train:
     seeds: tuple[int, ...]
 
 
-Step = Call | Fetch | Train
+@dataclass(frozen=True)
+class Measure:
+    """Numbers about outputs of earlier calls, worked out on this side: for what may be right in many ways.
+
+    `what` names one of `measures`; its numbers get the names in `out`.
+    """
+
+    what: str
+    args: tuple[Ref, ...]
+    out: tuple[str, ...]
+
+
+Step = Call | Fetch | Train | Measure
 
 
 @dataclass(frozen=True)
@@ -144,8 +156,8 @@ class Case:
     ----------
     label : str
         The situation in a few words, for the reader of a verdict: ``"x of shape (3, 2, 5)"``.
-    steps : sequence of Call, Fetch and Train
-        What to do.
+    steps : sequence of Call, Fetch, Train and Measure
+        What to do, and what to measure of it.
     expect : mapping, optional
         Expectation for an output where it is not simply the reference's value. A dot reads a key of a dict
         (``"errors.W1"``); ``"calls"`` is the number of times that a probe was called.
@@ -171,7 +183,7 @@ class Misconception:
 
     id: str
     hint: str
-    functions: Mapping[str, Callable]
+    functions: Mapping[str, Any]  # and values of variables
 
 
 @dataclass(frozen=True)
@@ -200,6 +212,8 @@ class Exercise:
         Whether leaving the arguments as they were is a check of its own.
     stretch : bool
         Beyond the core path.
+    together : bool
+        No points for a part: a remedy that keeps units alive and learns nothing has healed nothing.
     """
 
     name: str
@@ -213,6 +227,7 @@ class Exercise:
     labels: Mapping[str, str] = field(default_factory=dict)
     pure: bool = True
     stretch: bool = False
+    together: bool = False
 
 
 @dataclass
@@ -250,6 +265,7 @@ class Sheet:
     labels: dict[str, str]
     pure: bool
     stretch: bool
+    together: bool
     hints: dict[str, str]
     parameters: dict[str, tuple[str, ...]]
     cases: tuple[SheetCase, ...]
@@ -292,6 +308,7 @@ def compile_sheet(exercise: Exercise, visible_seed: int, hidden_seed: int | None
         dict(exercise.labels),
         exercise.pure,
         exercise.stretch,
+        exercise.together,
         {mistake.id: mistake.hint for mistake in exercise.misconceptions},
         {
             name: tuple(inspect.signature(f).parameters)
@@ -311,7 +328,7 @@ def play(
     ----------
     session : Session
         Where the functions are.
-    steps : iterable of Call, Fetch and Train
+    steps : iterable of Call, Fetch, Train and Measure
         The program.
     keep : iterable of str
         Outputs to leave on the other side.
@@ -319,12 +336,23 @@ def play(
         Time for each call.
     """
     played = Played()
+    steps = list(steps)
+    measured = {ref.name for step in steps if isinstance(step, Measure) for ref in step.args}
     for step in steps:
         if isinstance(step, Train):
             problem = _train(session, step, played.values)
             if problem:
                 played.problem, played.function = problem, step.settings.name
                 break
+            continue
+        if isinstance(step, Measure):
+            try:
+                numbers = measures.measure(step.what, *(played.values[ref.name] for ref in step.args))
+            except ValueError as error:
+                played.problem = Problem("raised", "", f"should return {plain_text(error)}")
+                played.function = producer(steps, step.out[0])
+                break
+            played.values.update(zip(step.out, numbers, strict=True))
             continue
         if isinstance(step, Fetch):
             reply, names = session.get(step.name), outputs([step])
@@ -333,7 +361,7 @@ def play(
             counters = [probe for probe in arguments if isinstance(probe, probes.Counted)]
             for probe in counters:
                 probe.arguments = arguments
-            kept = tuple(i for i, name in enumerate(step.out) if name in keep)
+            kept = tuple(i for i, name in enumerate(step.out) if name in keep and name not in measured)
             reply = session.call(
                 step.function, tuple(arguments), inout=step.inout, keep=kept, seconds=seconds
             )
@@ -377,7 +405,7 @@ def _train(session: Session, step: Train, values: dict[str, Any]) -> Problem | N
     return None
 
 
-def producer(steps: Iterable[Step], path: str) -> str:
+def producer(steps: Sequence[Step], path: str) -> str:
     """The function (or variable) from which an output comes."""
     name = path.partition(".")[0]
     for step in steps:
@@ -387,6 +415,8 @@ def producer(steps: Iterable[Step], path: str) -> str:
             return step.function
         if isinstance(step, Train) and name in step.out:
             return step.settings.name
+        if isinstance(step, Measure) and name in step.out:
+            return producer(steps, step.args[0].name)
     raise KeyError(path)
 
 
@@ -506,7 +536,8 @@ def _as_float32(step: Step) -> Step:
 
 # Dataclasses as tagged tuples, so that a sheet is made of what `wire` carries.
 _KINDS = {
-    kind.__name__: kind for kind in (Sheet, SheetCase, Call, Fetch, Train, Ref, Probe, Close, Between, Choice)
+    kind.__name__: kind
+    for kind in (Sheet, SheetCase, Call, Fetch, Train, Measure, Ref, Probe, Close, Between, Choice)
 }
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from autograder import checking, exercises, probes, wire
 from autograder.checking import check_sheet, compare
-from autograder.exercises import full_sheet, gradient_checking, visible_sheet
+from autograder.exercises import dying_relu, full_sheet, gradient_checking, sigmoid_saturation, visible_sheet
 from autograder.report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from autograder.session import LocalSession, Problem, Session
 from autograder.sheet import Between, Call, Choice, Close, Sheet, compile_sheet, look_up
@@ -25,6 +25,11 @@ ANSWERS = {
     "orders": {"order_one_sided": 1.0, "order_centred": 2.0},
     "bug_hunt": {"bug_hunt": {key: a["key"] for key, a in gradient_checking.BUG_HUNT.items()}},
     "quiz_01": {"quiz": {key: a["key"] for key, a in gradient_checking.QUIZ.items()}},
+    "zeros": {"zeros_float64": 0.454, "zeros_float32": 0.868},
+    "gradient_flow": {"ratio_at_1": 4e-6, "saturated_at_1": 0.0, "peak_gain": 56.0},
+    "quiz_02": {"quiz": {key: a["key"] for key, a in sigmoid_saturation.QUIZ.items()}},
+    "measured_shares": {"dead_at_start": 0.16, "dead_after_step": 0.43, "killing_rate": 0.14},
+    "quiz_03": {"quiz": {key: a["key"] for key, a in dying_relu.QUIZ.items()}},
 }
 MISTAKES = [(name, mistake) for name, exercise in EVERY.items() for mistake in exercise.misconceptions]
 

@@ -51,6 +51,7 @@ def test_rebuilding_changes_nothing(name, tmp_path):
 @every_assignment
 def test_the_solution_runs_from_top_to_bottom_and_passes_every_check(name, tmp_path, monkeypatch):
     monkeypatch.setenv("MINIGRAD_REVEAL", "1")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # on busy cores, threads of BLAS wait for each other
     nb = nbformat.read(COURSE.source(name), as_version=4)
     nbclient.NotebookClient(nb, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
     for cell in nb.cells:

@@ -1,16 +1,12 @@
-"""The lab of assignment 01, what it shows, and what a student sees who is not there yet."""
+"""The lab of assignment 01, and the runs and the suspects that its notebook looks at."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import types
-
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from minigrad import plots
-from minigrad.labs import bumps, explore, gradient_checking
+from minigrad.labs import bumps, gradient_checking
 from minigrad.labs.suspects import KINDS, SUSPECTS
 
 
@@ -32,10 +28,6 @@ def relative_error(a, b):
     a, b = np.asarray(a), np.asarray(b)
     scale = np.maximum(np.abs(a), np.abs(b))
     return float(np.max(np.abs(a - b) / np.where(scale == 0, 1.0, scale)))
-
-
-def unwritten(f, x, h=1e-5):
-    raise NotImplementedError()
 
 
 FUNCTIONS = {"numerical_gradient": numerical_gradient, "relative_error": relative_error}
@@ -96,86 +88,14 @@ class TestSimulate:
 
 class TestDraw:
     def test_marks_the_current_step(self):
-        figure = explore._figure(gradient_checking, simulate(log10_h=-7.0))
+        figure = Figure()
+        gradient_checking.draw(simulate(log10_h=-7.0), figure)
         assert any(np.allclose(line.get_xdata(), -7.0) for line in figure.axes[0].lines)
 
     def test_describes_in_words(self):
         text = gradient_checking.describe(simulate())
         assert "w = 1.5" in text
         assert "8.750045" in text
-
-
-def test_sliders_start_inside_their_range():
-    for slider in gradient_checking.PARAMETERS:
-        assert slider.min <= slider.default <= slider.max
-        assert slider.step > 0
-
-
-class TestExplore:
-    def test_names_a_function_that_is_absent(self, capsys):
-        explore.explore(gradient_checking, relative_error=relative_error)
-        assert "Write numerical_gradient first" in capsys.readouterr().out
-
-    def test_names_a_function_that_is_not_written(self, capsys):
-        explore.explore(gradient_checking, numerical_gradient=unwritten, relative_error=relative_error)
-        assert "Write numerical_gradient first" in capsys.readouterr().out
-
-    def test_turns_an_error_of_the_student_into_a_message(self, capsys):
-        def broken(f, x, h=1e-5):
-            return 1 / 0
-
-        explore.explore(gradient_checking, numerical_gradient=broken, relative_error=relative_error)
-        assert "ZeroDivisionError" in capsys.readouterr().out
-
-    def test_without_a_notebook_it_draws_once_and_says_what(self, capsys):
-        explore.explore(gradient_checking, **FUNCTIONS)
-        out = capsys.readouterr().out
-        assert "relative_error" in out.splitlines()[0]
-        assert "At w = 1.5 with h = 1.0e-05" in out
-
-    def test_a_slider_redraws(self, monkeypatch):
-        IPython = pytest.importorskip("IPython")
-        pytest.importorskip("ipywidgets")
-        shown = []
-        monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-        monkeypatch.setattr(IPython.display, "display", shown.append)
-        explore.explore(gradient_checking, **FUNCTIONS)
-        point, step, picture = shown[0].children
-        assert 'alt="At w = 1.5 with h = 1.0e-05' in picture.value
-        step.value = -8.0
-        assert 'alt="At w = 1.5 with h = 1.0e-08' in picture.value
-        point.value = 0.0
-        assert 'alt="At w = 0 with h = 1.0e-08' in picture.value
-
-    def test_says_whose_functions_it_runs(self):
-        mine = types.FunctionType(numerical_gradient.__code__, {"__name__": "__main__"}, "numerical_gradient")
-        assert explore.whose("numerical_gradient", mine) == "your numerical_gradient"
-        assert "not yours" in explore.whose("one_sided_gradient", gradient_checking.one_sided_gradient)
-
-
-class TestReady:
-    def test_written(self, capsys):
-        assert explore.ready(numerical_gradient, relative_error)
-        assert capsys.readouterr().out == ""
-
-    def test_unwritten(self, capsys):
-        assert not explore.ready(relative_error, unwritten)
-        assert "Not written yet: unwritten." in capsys.readouterr().out
-
-
-class TestPredicted:
-    def test_empty(self, monkeypatch, capsys):
-        monkeypatch.delenv("MINIGRAD_REVEAL", raising=False)
-        assert not explore.predicted("  ")
-        assert "prediction" in capsys.readouterr().out
-
-    def test_written(self, monkeypatch):
-        monkeypatch.delenv("MINIGRAD_REVEAL", raising=False)
-        assert explore.predicted("it falls")
-
-    def test_revealed(self, monkeypatch):
-        monkeypatch.setenv("MINIGRAD_REVEAL", "1")
-        assert explore.predicted("")
 
 
 class TestBumps:
@@ -265,20 +185,3 @@ class TestSuspects:
 
 def test_kinds_can_all_be_answers():
     assert set(KINDS) == {"right", "wrong sign", "missing 1/N", "not summed", "missing term"}
-
-
-def test_importing_a_lab_needs_numpy_alone():
-    code = (
-        "import sys, minigrad.plots, minigrad.labs.explore, minigrad.labs.suspects\n"
-        "import minigrad.labs.bumps, minigrad.labs.gradient_checking\n"
-        "print([m for m in ('matplotlib', 'ipywidgets', 'IPython') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_figures_carry_a_text_alternative():
-    figure, axes = plots.canvas()
-    axes.plot([0, 1], [0, 1], **plots.SERIES[0])
-    image = plots.as_html(figure, 'a line, "rising"')
-    assert image.startswith('<img alt="a line, &quot;rising&quot;"')

@@ -1,5 +1,6 @@
 """Remedies: data that a student hands in, trained on the side that judges it."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -68,6 +69,25 @@ def verdict(**namespace):
 )
 def test_what_heals_earns_the_points(remedy):
     assert verdict(remedy=remedy) == (4.0, "passed", "")
+
+
+def test_half_a_remedy_earns_nothing_where_only_the_whole_counts(monkeypatch):
+    case = Case(
+        "one run",
+        [Fetch("remedy"), Train("plant", Ref("remedy"), ("height",), (1,)), Fetch("other")],
+        {"height": Between(0.3, 9.0), "other": Between(0.0, 1.0)},
+    )
+    for together, score in ((False, 2.0), (True, 0.0)):
+        exercise = dataclasses.replace(
+            EXERCISE, grades=("remedy", "other"), visible=lambda rng: iter([case]), together=together
+        )
+        report = check_sheet(
+            LocalSession({"remedy": {"gain": 8.0}, "other": 5.0}), compile_sheet(exercise, 1)
+        )
+        assert [finding.outcome for finding in report.findings] == ["passed", "wrong"]
+        assert report.score == score
+    namespace = {"remedy": {"gain": 8.0}, "other": 0.5}
+    assert check_sheet(LocalSession(namespace), compile_sheet(exercise, 1)).score == 4.0
 
 
 def test_what_does_not_heal_is_told_what_was_measured():

@@ -605,6 +605,14 @@ def pair_trials(name: str) -> Iterator[Trial]:
         yield Trial(backward, lambda rest=rest: (*douts, *rest), gradients)
 
 
+def parameter_gradient_trials() -> Iterator[Trial]:
+    """What affine_backward returns, without the gradient for x."""
+    for trial in pair_trials("affine"):
+        if trial.name.endswith("affine_backward"):
+            name = "minigrad.layers.affine.affine_parameter_gradients"
+            yield dataclasses.replace(trial, name=name, expected=trial.expected[1:])
+
+
 def loss_trials() -> Iterator[Trial]:
     """The gradient, and the loss, of a batch that has both."""
     for name, case in LOSSES.items():
@@ -625,6 +633,7 @@ def gradcheck_trials() -> Iterator[Trial]:
     yield Trial("numerical_gradient", lambda: (cubic, x.copy(), h), [slopes])
     yield Trial("numerical_gradient", lambda: (cubic, x.copy(), (0, 1), h), [slopes[0, 1]])
     yield Trial("eval_numerical_gradient", lambda: (cubic, x.copy(), False, h), [slopes])
+    yield Trial("measure_gradients", lambda: (lambda p: cubic(p["x"]), {"x": x.copy()}, h), [slopes])
     df = rng.normal(size=x.shape)
     through = gradcheck.numerical_gradient_array(lambda v: v**3, x.copy(), df, h)
     for name in ("numerical_gradient_array", "eval_numerical_gradient_array"):
@@ -642,7 +651,7 @@ def gradcheck_trials() -> Iterator[Trial]:
         return loss, copies, {"x": 1.5 * slopes, "one": 0.9 * of_one}, np.random.default_rng(5)
 
     report = gradcheck.gradient_check(*check_arguments())
-    yield Trial("gradient_check", check_arguments, [np.array(error) for error in report.errors.values()])
+    yield Trial("gradient_check", check_arguments, [np.array(each.error) for each in report.tensors])
 
 
 def gradient_repair_trials() -> Iterator[Trial]:
@@ -701,7 +710,13 @@ def _full_name(function: Callable) -> str:
 def all_trials() -> list[Trial]:
     trials = [dataclasses.replace(t, name=_full_name(getattr(gradcheck, t.name))) for t in gradcheck_trials()]
     trials += [trial for name in PAIRS for trial in pair_trials(name)]
-    return [*trials, *loss_trials(), *gradient_repair_trials(), *activity_trials()]
+    return [
+        *trials,
+        *parameter_gradient_trials(),
+        *loss_trials(),
+        *gradient_repair_trials(),
+        *activity_trials(),
+    ]
 
 
 def callables(modules: dict[str, types.ModuleType]) -> dict[str, Callable]:
@@ -808,6 +823,11 @@ def test_the_search_finds_an_answer_under_another_name(tmp_path: Path):
 # -- the bundle
 
 
+def exercises_up_to(assignment: str) -> set[str]:
+    """Names of the exercises that are handed out with an assignment: its own, and those of the ones before."""
+    return {name for group, those in exercises.assignments().items() if group <= assignment for name in those}
+
+
 def test_a_bundle_holds_what_is_needed_and_no_more(course: Path, tmp_path: Path):
     with zipfile.ZipFile(bundle.build_bundle(course, NAME, tmp_path / "new")) as archive:
         names = archive.namelist()
@@ -816,7 +836,7 @@ def test_a_bundle_holds_what_is_needed_and_no_more(course: Path, tmp_path: Path)
     assert tops == {f"{NAME}.ipynb", "README.md", "pyproject.toml", "minigrad", "autograder"}
     assert len([name for name in names if not name.startswith(f"{NAME}/")]) == 0
     ours = {name.removeprefix(f"{NAME}/autograder/") for name in names if "/autograder/" in name}
-    sheets = {f"exercises/sheets/{name}.sheet" for name in exercises.assignments()[NAME]}
+    sheets = {f"exercises/sheets/{name}.sheet" for name in exercises_up_to(NAME)}
     assert ours == set(bundle.STUDENT_FILES) | sheets
     there = {name.removeprefix(f"{NAME}/") for name in names if "/minigrad/" in name}
     assert there == set(view.view_files(NAME))
@@ -868,7 +888,7 @@ def test_a_bundle_asks_for_what_the_student_extra_asks_for(course: Path):
 
 def test_hidden_cases_are_not_in_a_bundle(unpacked: Path):
     sheets = {path.stem: path.read_bytes() for path in unpacked.rglob("*.sheet")}
-    assert set(sheets) == set(exercises.assignments()[NAME])
+    assert set(sheets) == exercises_up_to(NAME)
     some = 0
     for name, data in sheets.items():
         sheet, full = Sheet.from_bytes(data), exercises.full_sheet(name, 2**40 + 1)

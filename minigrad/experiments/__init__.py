@@ -282,7 +282,7 @@ def _names() -> list[str]:
 @functools.cache
 def _in_library(name: str) -> Callable[..., Any] | None:
     """The library's function, or None where it is a stub, or not there."""
-    for module in ("minigrad.layers", "minigrad.initializers", "minigrad.losses"):
+    for module in ("minigrad.layers", "minigrad.initializers", "minigrad.losses", "minigrad.activity"):
         function = getattr(importlib.import_module(module), name, None)
         if function is not None:
             return None if "NotImplementedError" in function.__code__.co_names else function  # type: ignore[no-any-return]

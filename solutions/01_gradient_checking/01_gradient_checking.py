@@ -810,7 +810,7 @@ for h in (1e-2, 1e-5, 1e-10, 1e-50, 1e-200):
 # %% [markdown]
 # ## 12. Say it
 #
-# **Exercise `quiz`** (core, 4 points). One letter each.
+# **Exercise `quiz_01`** (core, 4 points). One letter each.
 #
 # **1.** When you check a gradient, why use the centred difference $(f(x+h) - f(x-h)) / 2h$ and not the one-sided
 # $(f(x+h) - f(x)) / h$?
