@@ -40,6 +40,7 @@ REQUIRES = (
     "matplotlib>=3.8",
     "nbformat>=5.10",
     "rich>=13",
+    "threadpoolctl>=3",
     "typer>=0.12",
 )
 # nbgrader's delimiters: a notebook that has one was not released.

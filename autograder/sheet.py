@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from minigrad import experiments
 
@@ -395,7 +396,8 @@ def _train(session: Session, step: Train, values: dict[str, Any]) -> Problem | N
     except LookupError as error:
         return Problem("missing", "", f"this run needs your {error.args[0]}, which is not defined")
     try:
-        with np.errstate(all="ignore"):  # a remedy that makes things worse may overflow
+        # A remedy that makes things worse may overflow. Threads that wait for a busy processor cost twentyfold.
+        with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
             measured = experiments.measure(step.experiment, remedy, step.seeds, session.own)
     except NotImplementedError:
         return Problem("raised", "", "waits for the functions that this run needs: write them first")

@@ -14,6 +14,7 @@ import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 import minigrad
@@ -250,7 +251,7 @@ def _edits(
     module: _Module, lines: list[str], stubs: set[str], kept: set[_Item]
 ) -> Iterator[tuple[int, int, list[str]]]:
     """Ranges of lines, from the first to the last, and what to write in their place."""
-    for statement, following in zip(module.tree.body, [*module.tree.body[1:], None], strict=True):
+    for statement, following in zip_longest(module.tree.body, module.tree.body[1:]):
         items = [item for item in module.items if item.statement is statement]
         staying = [item for item in items if item in kept]
         start, end = _extent(lines, statement, following)
@@ -313,10 +314,11 @@ def _signature(lines: list[str]) -> list[str]:
 
 
 def _shortened(docstring: str) -> str:
-    """The summary, and the sections that say what goes in and out."""
+    """What it is, and the sections that say what goes in and out; after a colon may stand how it is done."""
     summary, *rest = re.split(r"\n+(?=\w[\w ]*\n-+\n)", docstring)
     sections = [section.rstrip() for section in rest if section.partition("\n")[0] in SECTIONS]
-    return "\n\n".join([summary.partition("\n\n")[0], *sections])
+    what = re.split(r":\s", summary.partition("\n\n")[0])[0].rstrip(".")
+    return "\n\n".join([f"{what}.", *sections])
 
 
 def _quoted(docstring: str, indent: str = "") -> list[str]:

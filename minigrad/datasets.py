@@ -7,12 +7,12 @@ from here too.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from minigrad._stored import stored
 from minigrad.gridworld import GridWorld, Transitions
 
 if TYPE_CHECKING:  # importing numpy.random takes as long as all the rest
@@ -33,7 +33,6 @@ __all__ = [
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
-DIGITS = Path(__file__).with_name("data") / "digits.npz"
 
 # ------------------------------------------------------------------------------
 # Points in the plane
@@ -305,8 +304,8 @@ def digits(dtype: DTypeLike = np.float64) -> tuple[Floats, Ints]:
     | .#:+*  |
     |  -*+   |
     """
-    with np.load(DIGITS, allow_pickle=False) as file:
-        images, labels = file["images"], file["labels"]
+    file = stored("digits")
+    images, labels = file["images"], file["labels"]
     return (images.reshape(len(images), 64) / 16).astype(dtype), labels.astype(np.int64)
 
 

@@ -10,9 +10,10 @@ import nbclient
 import nbformat
 import pytest
 
-from autograder import flow, grading, notebook, source
+from autograder import batch, flow, grading, notebook, source
 from autograder.bundle import build_bundle
 from autograder.course import Course
+from autograder.sandbox import SandboxError
 from autograder.session import LocalSession
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,6 +95,19 @@ def test_the_solution_scores_the_maximum_with_experiments_skipped(name):
     result, _ = grading.grade_notebook(solved, "", assignment, lambda: LocalSession({}))
     assert {g: r.score for g, r in result.reports.items()} == {g: r.points for g, r in result.reports.items()}
     assert result.notes == []
+
+
+@every_assignment
+def test_the_solution_scores_the_maximum_behind_the_walls(name):
+    """Where nothing of the course can be read, and the data of the library have to be there all the same."""
+    assignment = COURSE.assignment(name)
+    solved = nbformat.read(COURSE.source(name), as_version=4)
+    try:
+        result, _ = grading.grade_notebook(solved, "", assignment, lambda: batch.session_for(name))
+    except SandboxError as error:
+        pytest.skip(str(error))
+    assert result.notes == []
+    assert {g: r.score for g, r in result.reports.items()} == {g: r.points for g, r in result.reports.items()}
 
 
 @every_assignment

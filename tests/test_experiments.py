@@ -93,9 +93,8 @@ def _runs(name: str, remedy: str) -> list[dict[str, Any]]:
     experiment = experiments.find(name)
     settings = experiments.complete(experiment, json.loads(remedy))
     functions = experiments.functions_of(experiment)
-    seeds = (
-        SEEDS if EXPERIMENTS[name].healed else SEEDS[:1]
-    )  # what is only looked at has one run, the recorded one
+    # What is only to be looked at has one run, the recorded one: it may take its time.
+    seeds = SEEDS if EXPERIMENTS[name].healed else SEEDS[:1]
     with np.errstate(all="ignore"):  # as a check does: a run may blow up
         return [experiment.run(settings, functions, np.random.default_rng(seed)) for seed in seeds]
 

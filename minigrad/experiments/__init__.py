@@ -24,17 +24,18 @@ import numbers
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from minigrad._stored import DATA, stored
 
 __all__ = ["Experiment", "Number", "Option", "complete", "find", "functions_of", "measure", "recorded"]
 
 Functions = Mapping[str, Callable[..., Any]]
 Record = dict[str, Any]
 
-RECORDINGS = Path(__file__).parents[1] / "data" / "recordings"
+RECORDINGS = DATA / "recordings"
 
 
 @dataclass(frozen=True)
@@ -233,8 +234,7 @@ def recorded(name: str) -> Record:
     dict
         Its record for the settings as they are, and seed 0.
     """
-    with np.load(RECORDINGS / f"{name}.npz", allow_pickle=False) as archive:
-        return {key: value if value.ndim else value.item() for key, value in archive.items()}
+    return {key: value if value.ndim else value.item() for key, value in stored(f"recordings/{name}").items()}
 
 
 def record(name: str) -> Record:

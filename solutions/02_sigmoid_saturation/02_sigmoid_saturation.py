@@ -119,9 +119,9 @@ if predicted(prediction_1):
 #
 # $$\sigma(x) = \frac{1}{1 + e^{-x}}$$
 #
-# It takes any number to a number between 0 and 1. On paper. In a computer $e^{1000}$ is infinity, so it matters how
-# you write it: an infinity in the right place does no harm, and in the wrong place it gives `nan`. You may let numpy warn
-# about an overflow. The result must be finite and right.
+# On paper it takes any number to a number between 0 and 1. In a computer $e^{1000}$ is infinity, so it matters how you
+# write it: an infinity in the right place does no harm, and in the wrong place it gives `nan`. numpy may warn about an
+# overflow. The result must be finite and right.
 #
 # **Exercise `sigmoid_forward`** (core, 3 points). For arrays of any shape.
 
@@ -272,8 +272,8 @@ if predicted(prediction_2) and ready(sigmoid_forward):
 # In float32 the same thing happens beyond 16.6. And on the left $e^{-x}$ overflows once $x$ is below -88.7, so $z$ itself
 # is 0. That makes 87 %.
 #
-# To a network a slope of $10^{-174}$ is as good as 0. But an exact 0 is easy to count: many entries `== 0` in the gradient of
-# a sigmoid layer say that its pre-activations are far out, and on the right.
+# To a network a slope of $10^{-174}$ is as good as 0. But an exact 0 is easy to count: in float64, many entries `== 0` in
+# the gradient of a sigmoid layer say that its pre-activations are far out, and on the right.
 
 # %% [markdown]
 # ## 5. Build it: tanh, and a gauge
@@ -597,7 +597,7 @@ for name, setting in deep_sigmoid.SETTINGS.items():
 # that you do not. The check trains the network from five starting points: it has to learn.
 
 # %% solution="remedy_02"
-# remedy = {"gain": ...}
+# remedy = {"...": ...}   names of settings, and their new values
 ### BEGIN SOLUTION
 remedy = {"gain": 4.0}
 ### END SOLUTION
@@ -648,8 +648,9 @@ elif ready(sigmoid_forward, sigmoid_backward, xavier_init):
 # *The figure: with a remedy that works the loss falls, and the gradients of the layers come closer together.*
 #
 # With a slope of 1/4 and a gain of $g$, a layer multiplies the gradient by $g/4$. That asks for $g = 4$. But real
-# pre-activations spread and real slopes are below 1/4, so a little more is better: in the list above 6 beats 4. By 30 too many
-# units are saturated before the first step. There is a window, and plain Xavier lies outside of it.
+# pre-activations spread and real slopes are below 1/4, so a little more is better: in the list above 6 beats 4. At 30 the
+# accuracy is down to 0.43, for too many units are saturated before the first step. There is a window, and plain Xavier lies
+# outside of it.
 #
 # A network that learns only inside a window of its initial weights is a nuisance. It is one reason why hidden layers of
 # sigmoids gave way to an activation whose slope is 1. That one has a failure of its own, and assignment 03 is about it.
@@ -819,7 +820,7 @@ check("quiz_02")
 # - The gradient of a layer is a product of slopes *and* matrices. $0.25^L$ bounds one of the two.
 # - Vanishing needs no saturation. Look at the gradient of each layer, not at the units alone.
 # - Where one factor is lost in each layer, put it back in each layer: a gain of about 4. One learning rate for all cannot.
-# - In floating point, $1 - z$ is exactly 0 long before the exact slope is.
+# - Computed as $z (1 - z)$, the slope of a sigmoid is exactly 0 beyond 37 in float64, and beyond 17 in float32.
 #
 # ## Where this shows up today
 #
