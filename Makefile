@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint build bench-grading bench-layers clean
+.PHONY: demo test test-browser lint build bench-grading bench-layers clean
 .DEFAULT_GOAL := test
 
 # The stamp is the environment as the metadata asks for it, pinned; it is made again when either changes.
@@ -19,6 +19,15 @@ demo: $(VENV)/stamp
 
 test: $(VENV)/stamp lint
 	$(BIN)/python -m pytest
+
+# The notebooks in JupyterLab, in a real browser. BROWSER="--screenshots DIR" photographs them in both themes.
+test-browser: $(VENV)/stamp
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } || \
+	  { echo "the browser tests need Chromium (on Debian: apt install chromium)"; exit 1; }
+	@$(BIN)/python -c 'import playwright' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --constraint constraints.txt --editable '.[test,browser]'
+	$(BIN)/python -m pytest -n 0 -s tests/browser $(BROWSER)
 
 lint: $(VENV)/stamp
 	$(BIN)/ruff check .

@@ -1,9 +1,12 @@
-"""The commands of a student: start and check. They need no second process and run on any system."""
+"""The commands of a student: start, check and lab. They need no fork and run on any system."""
 
 import builtins
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +75,64 @@ def check(
     with _unwatched():
         result, _ = grading.grade_notebook(submitted, "", assignment, lambda: LocalSession({}))
     print_result(result.as_row())
+
+
+@app.command()
+def lab(
+    name: Annotated[str, typer.Argument(help="A lab; without it, they are listed.")] = "",
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[NOTEBOOK]",
+            help="A notebook with your functions; the one of the lab's assignment, if it is here, without it.",
+        ),
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open one lab, alone, with your functions where you have written them."""
+    from minigrad.labs import alone
+
+    known = alone.labs()
+    if name not in known:
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for each, summary in known.items():
+            table.add_row(f"  {each}", Text(summary))
+        console.print("The labs:", table)
+        if name:
+            raise fail(f"there is no lab {name!r}")
+        return
+    path = path or alone.assignment_of(name, Path.cwd())
+    try:
+        content = alone.lab_notebook(name, path)
+    except (OSError, ValueError) as error:
+        raise fail(f"{path} cannot be read: {error}") from None
+    console.print(
+        Text(f"Your functions are those of {path}." if path else "The functions are the library's.")
+    )
+    console.print("Ctrl-C here ends it.")
+    # A lab is looked at and thrown away; the functions are changed in the notebook that they came from.
+    with tempfile.TemporaryDirectory(prefix="minigrad-", ignore_cleanup_errors=True) as folder:
+        notebook_path = Path(folder, f"{name}.ipynb")
+        notebook_path.write_text(content, encoding="utf-8")
+        raise typer.Exit(_jupyter(notebook_path, browser))
+
+
+def _jupyter(path: Path, browser: bool) -> int:
+    """Run JupyterLab on a notebook until it ends or Ctrl-C ends it."""
+    words = [sys.executable, "-m", "jupyterlab", "--ServerApp.answer_yes=True"]
+    words += [f"--ServerApp.root_dir={path.parent}", f"--LabApp.default_url=/doc/tree/{path.name}"]
+    words += [] if browser else ["--no-browser"]
+    words += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    process = subprocess.Popen(words)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        try:
+            process.wait(5)  # in a terminal it has seen Ctrl-C too
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+        return 0
 
 
 def print_result(row: dict) -> None:
