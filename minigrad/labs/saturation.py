@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["PARAMETERS", "REQUIRES", "SIZE", "Result", "describe", "draw", "simulate"]
 
 PARAMETERS = [
-    Slider("log10_gain", -1.0, 4.0, 0.25, 0.0, "log10 of the gain of the weights"),
+    Slider("log10_gain", -1.0, 4.0, 0.25, 0.0, "log10 of the gain"),
     Slider("depth", 2.0, 20.0, 1.0, 5.0, "number of sigmoid layers"),
 ]
 

@@ -59,7 +59,11 @@ def lab_server(folder: Path, reveal: bool) -> Iterator[str]:
         )
     try:
         address = f"http://127.0.0.1:{port}/"
-        _wait_for(f"{address}api/status?token={token}", process, log)
+        try:
+            wait_for(f"{address}api/status?token={token}", process)
+        except TimeoutError:
+            said = log.read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"JupyterLab did not start:\n{said}") from None
         yield f"{address}?token={token}"
     finally:
         process.terminate()
@@ -70,7 +74,8 @@ def lab_server(folder: Path, reveal: bool) -> Iterator[str]:
             process.wait()
 
 
-def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
+def wait_for(address: str, process: subprocess.Popen) -> None:
+    """Wait until a process answers at an address. TimeoutError if it does not, or has ended."""
     until = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -78,7 +83,7 @@ def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)  # between two looks at a condition
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
+    raise TimeoutError(f"nobody answers at {address}")
 
 
 def _free_port() -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PATIENCE, Open
+from lab_server import wait_for
 from notebook_page import NotebookPage
 from playwright.sync_api import Browser, Locator, expect
 
@@ -133,7 +134,9 @@ def test_minigrad_lab(tmp_path: Path, browser: Browser) -> None:
     ) as process:
         try:
             addresses = (re.search(r"http://127\S+", line) for line in process.stdout)
-            page.goto(next(found[0] for found in addresses if found))
+            address = next(found[0] for found in addresses if found)
+            wait_for(address, process)  # it is printed a moment before anybody listens
+            page.goto(address)
             expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=PATIENCE)
             page.locator(".jp-Cell .cm-content").click()
             page.keyboard.press("Shift+Enter")
