@@ -13,22 +13,11 @@ import numpy as np
 
 from minigrad.gradcheck import describe_difference
 
+from .exercise import Between, Choice, Close, Expectation
+from .playing import Played, look_up, outputs, play, producer, summary
 from .report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from .session import Handle, LocalSession, Problem, Session
-from .sheet import (
-    Between,
-    Choice,
-    Close,
-    Expectation,
-    Played,
-    Sheet,
-    SheetCase,
-    look_up,
-    outputs,
-    play,
-    producer,
-    summary,
-)
+from .sheet import Sheet, SheetCase
 
 MAX_LISTED = 1_000_000  # numbers that a list of lists may hold to be taken as an array
 CALL_SECONDS = 8.0  # one call of a student's function; an honest one takes milliseconds

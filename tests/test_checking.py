@@ -13,10 +13,12 @@ from hypothesis.extra import numpy as hnp
 
 from autograder import checking, exercises, probes, wire
 from autograder.checking import check_sheet, compare
+from autograder.exercise import Between, Call, Choice, Close
 from autograder.exercises import dying_relu, full_sheet, gradient_checking, sigmoid_saturation, visible_sheet
+from autograder.playing import look_up
 from autograder.report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from autograder.session import LocalSession, Problem, Session
-from autograder.sheet import Between, Call, Choice, Close, Sheet, compile_sheet, look_up
+from autograder.sheet import Sheet, compile_sheet
 
 SEEDS = (0, 1, 2**62 + 12345)
 EVERY = {name: exercise for group in exercises.assignments().values() for name, exercise in group.items()}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from autograder import exercises
-from autograder.sheet import Between, Train
+from autograder.exercise import Between, Train
 from minigrad import experiments
 from minigrad.experiments import Number, Option
 

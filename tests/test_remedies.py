@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from autograder.checking import check_sheet
+from autograder.exercise import Between, Case, Exercise, Fetch, Ref, Train
 from autograder.session import LocalSession
-from autograder.sheet import Between, Case, Exercise, Fetch, Ref, Sheet, Train, compile_sheet
+from autograder.sheet import Sheet, compile_sheet
 from minigrad import experiments
 from minigrad.experiments import Number, Option
 

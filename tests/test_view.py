@@ -36,8 +36,9 @@ from test_pairs import PAIRS
 
 import minigrad
 from autograder import bundle, exercises, view
+from autograder.exercise import Call, Close
 from autograder.exercises import GRADED_IN, SECOND_IMPLEMENTATIONS, UNGRADED
-from autograder.sheet import Call, Close, Sheet
+from autograder.sheet import Sheet
 from minigrad import activity, clipping, gradcheck, initializers, layers, loss_scaling, losses
 from minigrad.gains import gain
 

@@ -10,7 +10,8 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from ..sheet import Exercise, Sheet, compile_sheet
+from ..exercise import Exercise
+from ..sheet import Sheet, compile_sheet
 
 VISIBLE_SEED = 2016  # the year of the post that the course is about
 SHEETS = Path(__file__).with_name("sheets")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..sheet import Between, Case, Choice, Exercise, Fetch, Misconception
+from ..exercise import Between, Case, Choice, Exercise, Fetch, Misconception
 
 ASSIGNMENT = "00_autograd_trap"
 

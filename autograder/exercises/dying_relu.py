@@ -19,7 +19,7 @@ from minigrad.layers import (
     relu_forward,
 )
 
-from ..sheet import Between, Call, Case, Choice, Close, Exercise, Fetch, Misconception, Ref, Train
+from ..exercise import Between, Call, Case, Choice, Close, Exercise, Fetch, Misconception, Ref, Train
 
 ASSIGNMENT = "03_dying_relu"
 

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import gradcheck
 from minigrad.layers import affine_backward, affine_forward
 
-from ..sheet import Between, Call, Case, Choice, Exercise, Fetch, Misconception, Probe, Ref
+from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Misconception, Probe, Ref
 
 ASSIGNMENT = "01_gradient_checking"
 

@@ -19,7 +19,7 @@ from minigrad.layers import (
     tanh_forward,
 )
 
-from ..sheet import Between, Call, Case, Choice, Exercise, Fetch, Measure, Misconception, Ref, Train
+from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Measure, Misconception, Ref, Train
 
 ASSIGNMENT = "02_sigmoid_saturation"
 
