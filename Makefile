@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-browser lint build bench-grading bench-layers clean
+.PHONY: demo test test-browser lint build bench-grading bench-layers bench-gradcheck clean
 .DEFAULT_GOAL := test
 
 # The stamp is the environment as the metadata asks for it, pinned; it is made again when either changes.
@@ -48,6 +48,13 @@ bench-layers: $(VENV)/stamp
 	  --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[test,oracle]'
 	$(BIN)/python benchmarks/layers.py
+
+# Beside PyTorch's checker, so it needs PyTorch too.
+bench-gradcheck: $(VENV)/stamp
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[test,oracle]'
+	$(BIN)/python benchmarks/gradcheck.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -352,6 +352,106 @@ class TestNetworks:
         assert (report.finding.name, report.finding.kind) == ("dout", "input mutated")
 
 
+class TestRightGradientsInUnluckyPlaces:
+    """None of these may be called wrong; each of them was."""
+
+    @pytest.mark.parametrize("outer", [1.0, -1.0])
+    def test_several_units_on_their_kinks_at_once(self, outer):
+        """A row of zeros and biases of zero: backward takes the flat side of both units, which no line can see."""
+        p = {"b": np.zeros(1), "c": np.zeros(1), "w": np.array([0.7])}
+
+        def leaky(x):
+            return np.where(x.real > 0, x, 0.1 * x)
+
+        def loss(p):
+            return (p["w"] * leaky(outer * leaky(p["b"]) + p["c"])).sum() + (p["w"] ** 2).sum()
+
+        grads = {"b": 0.01 * outer * p["w"], "c": 0.1 * p["w"], "w": 2 * p["w"]}
+        for called in (loss, lambda _: loss(p)):
+            assert not gradient_check(called, p, grads, np.random.default_rng(0)).wrong
+            wrong = {**grads, "b": 2 * p["w"]}
+            assert [
+                each.name for each in gradient_check(called, p, wrong, np.random.default_rng(0)).wrong
+            ] == ["b"]
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_a_bias_in_front_of_a_normalization_where_a_feature_is_constant(self, dtype):
+        """Its gradient is zero on paper, and the normalization makes the rounding larger by 1 / sqrt(eps)."""
+        rng = np.random.default_rng(0)
+        shapes = {"w": (3, 4), "b": (4,), "gamma": (4,), "beta": (4,), "v": (4, 2), "c": (2,)}
+        p = {name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()}
+        x, y = rng.normal(size=(6, 3)).astype(dtype), np.arange(6) % 2
+        x[:] = x[0]
+
+        def run(p):
+            a, c1 = layers.affine_forward(x, p["w"], p["b"])
+            h, c2 = layers.batchnorm_forward(a, p["gamma"], p["beta"], {"mode": "train"})
+            out, c3 = layers.affine_forward(h, p["v"], p["c"])
+            return softmax_loss(out, y), (c1, c2, c3)
+
+        ((_, dout), (c1, c2, c3)), g = run(p), {}
+        dh, g["v"], g["c"] = layers.affine_backward(dout, c3)
+        da, g["gamma"], g["beta"] = layers.batchnorm_backward(dh, c2)
+        _, g["w"], g["b"] = layers.affine_backward(da, c1)
+        assert not gradient_check(lambda p: run(p)[0][0], p, g, np.random.default_rng(0)).wrong
+
+    def test_a_lost_imaginary_part_where_differences_drown(self):
+        """Then nothing refutes the complex step, so it must not be believed."""
+        p = {"w": np.array([0.3, -0.8]), "v": np.array([0.5, 1.2])}
+        grads = {"w": -1e-9 * np.sin(p["w"]), "v": 1e-9 * np.cos(p["v"])}
+
+        def whole(p):  # of one tensor, all is lost
+            return 1e3 + 1e-9 * (np.cos(p["w"]).sum() + np.sin(p["v"].real).sum())
+
+        def part(p):  # of another, one way of two
+            return 1e3 + 1e-9 * (np.cos(p["w"]).sum() + np.sin(p["v"] * (p["v"].real / p["v"].real)).sum())
+
+        def way(p):
+            return 1e3 + 1e-9 * (p["w"] * np.tanh(p["w"].real)).sum() + 1e-9 * np.sin(p["v"]).sum()
+
+        tanh = np.tanh(p["w"])
+        both = {**grads, "w": 1e-9 * (tanh + p["w"] * (1 - tanh**2))}
+        assert gradient_check(whole, p, grads, np.random.default_rng(0)).verdict == "cannot tell"
+        assert gradient_check(part, p, grads, np.random.default_rng(0)).passed
+        assert gradient_check(way, p, both, np.random.default_rng(0)).verdict == "cannot tell"
+
+
+def test_a_gradient_of_zero_is_not_right_where_nothing_can_be_measured():
+    model = Model("tanh", 1, scale=1e-9, offset=1e3)
+    grads = {**model.grads(), "b2": np.zeros(H)}
+    rng = np.random.default_rng(0)
+    assert gradient_check(model.loss, model.params, grads, rng)["b2"].kind == "zero"
+    report = gradient_check(lambda _: model.loss(model.params), model.params, grads, rng)
+    assert report["b2"].verdict == "cannot tell"
+
+
+def test_one_per_cent_is_not_called_right_by_a_measurement_as_coarse():
+    model = Model("tanh", 1, scale=1e-6, offset=1e3)
+    grads = {name: 1.01 * g for name, g in model.grads().items()}
+    report = gradient_check(lambda _: model.loss(model.params), model.params, grads, np.random.default_rng(0))
+    assert {each.verdict for each in report.tensors} <= {"wrong", "cannot tell"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda g: {**g, "b2": g["b2"][None]}, "shape"),
+        (lambda g: {**g, "b2": np.stack([g["b2"]] * N)}, "not summed"),
+    ],
+)
+def test_an_axis_too_many(change, kind):
+    model = Model("tanh", 0)
+    report = gradient_check(model.loss, model.params, change(model.grads()), np.random.default_rng(0))
+    assert report.first.kind == kind
+
+
+def test_filters_with_two_axes_swapped():
+    w = {"w": np.random.default_rng(0).normal(size=(3, 2, 4, 4))}
+    grads = {"w": np.cos(w["w"]).swapaxes(2, 3)}
+    report = gradient_check(lambda p: np.sin(p["w"]).sum(), w, grads, np.random.default_rng(0))
+    assert report.first.kind == "transposed"
+
+
 class TestMeasuringAll:
     def setup_method(self):
         rng = np.random.default_rng(5)

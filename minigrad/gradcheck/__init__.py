@@ -10,7 +10,7 @@ CS231n's names (`eval_numerical_gradient`, `grad_check_sparse`, `rel_error`) are
 """
 
 from minigrad.gradcheck._kinds import KINDS
-from minigrad.gradcheck.checker import CheckedElement, CheckedTensor, GradientReport, gradient_check
+from minigrad.gradcheck.checker import gradient_check
 from minigrad.gradcheck.cs231n import (
     eval_numerical_gradient,
     eval_numerical_gradient_array,
@@ -21,6 +21,7 @@ from minigrad.gradcheck.describe import describe_difference
 from minigrad.gradcheck.layerwise import NetworkReport, check_network
 from minigrad.gradcheck.measured import measure_gradients
 from minigrad.gradcheck.numerical import numerical_gradient, numerical_gradient_array, relative_error
+from minigrad.gradcheck.report import CheckedElement, CheckedTensor, GradientReport
 
 __all__ = [
     "KINDS",

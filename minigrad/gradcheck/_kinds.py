@@ -7,6 +7,8 @@ mark to the faintest, and what has none of them is a missing term.
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 from minigrad.gradcheck.numerical import Array
@@ -122,9 +124,14 @@ def of_rounding(ours: Array, theirs: Array) -> tuple[str, str] | None:
 
 def of_order(ours: Array, theirs: Array, close: float) -> tuple[str, str] | None:
     """Rows where columns should be."""
-    square = ours.ndim == 2 and len(ours) == ours.shape[1] > 1
-    if square and np.max(abs(ours.T - theirs)) <= close:
-        return "transposed", "It is the transpose of the measured one."
+    for i, j in combinations(range(ours.ndim), 2):
+        if ours.shape[i] == ours.shape[j] > 1 and np.max(abs(ours.swapaxes(i, j) - theirs)) <= close:
+            what = (
+                "the transpose of the measured one"
+                if ours.ndim == 2
+                else f"right but for axes {i} and {j}, swapped"
+            )
+            return "transposed", f"It is {what}."
     return None
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from minigrad.gradcheck._repeated import MUTATED
-from minigrad.gradcheck.checker import RIGHT, WRONG, CheckedTensor, GradientReport, gradient_check
+from minigrad.gradcheck.checker import gradient_check
 from minigrad.gradcheck.numerical import Array
+from minigrad.gradcheck.report import RIGHT, WRONG, CheckedTensor, GradientReport
 
 Arrays = dict[str, Array]
 
 INPUT = "input"
+SLOPE = "Each element is off by a factor of its own. Is it the right slope, of the right argument? At "
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,28 @@ def _check_part(part: Any, h: Array, dout: Array, rng: np.random.Generator) -> G
         rest = {name: array for name, array in at.items() if name != INPUT}
         return (_at(part, rest, at.get(INPUT, h)) * dout).sum()
 
-    return gradient_check(local, point, {INPUT: dh, **part.grads}, rng)
+    report = gradient_check(local, point, {INPUT: dh, **part.grads}, rng)
+    if report.wrong and _is_elementwise(part, h):
+        # Each output has but one way back: what is wrong there is a factor.
+        named = (
+            replace(each, kind="missing factor", reason=SLOPE + each.reason.partition(" At ")[2])
+            if each.kind == "missing term"
+            else each
+            for each in report.tensors
+        )
+        report = replace(report, tensors=tuple(named))
+    return report
+
+
+def _is_elementwise(part: Any, h: Array) -> bool:
+    """Whether an element of the output depends on the same element of the input only."""
+    if part.params or not h.size or h.dtype.kind != "f":
+        return False
+    out, middle = np.array(part.forward(h.copy())), h.size // 2
+    moved = h.copy()
+    moved.flat[middle] += 0.1 * (1 + abs(moved.flat[middle]))
+    changed = np.array(part.forward(moved)) != out if out.shape == h.shape else np.ones(1)
+    return bool(out.shape == h.shape and not np.delete(changed.ravel(), middle).any())
 
 
 def _at(part: Any, params: Arrays, x: Array) -> Array:
