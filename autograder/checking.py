@@ -272,6 +272,10 @@ def compare(value: Any, expectation: Expectation, name: str) -> str | None:
 def _compare_close(value: Any, expectation: Close, name: str) -> str | None:
     expected = _array(expectation.value)
     assert expected is not None
+    if (
+        isinstance(value, np.ndarray) and value.shape != expected.shape
+    ):  # before it is copied: it may be large
+        return f"{name} has shape {value.shape}; it should have {expected.shape}"
     ours = _array(value)
     if ours is None:
         return f"{name} should be an array; yours is {_kind(value)}"
@@ -296,6 +300,8 @@ def _compare_close(value: Any, expectation: Close, name: str) -> str | None:
 
 def _array(value: Any) -> np.ndarray | None:
     """What the student returned as float64 or complex128, in which nothing wraps around; None if it is no numbers."""
+    if isinstance(value, np.ndarray) and value.size > MAX_LISTED:
+        return None
     if _count_numbers(value) > MAX_LISTED:
         return None
     try:

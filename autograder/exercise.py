@@ -116,6 +116,7 @@ class Train:
 
     `experiment` names a module of `minigrad.experiments`, `settings` an output of an earlier step. Each name in
     `out` is a number of its record, averaged over `seeds`. A remedy is data: nothing of the student's runs here.
+    The seeds are the same for everybody and hide nothing, so that what passes at home passes in grading.
     """
 
     experiment: str
@@ -151,7 +152,8 @@ class Case:
         What to do, and what to measure of it.
     expect : mapping, optional
         Expectation for an output where it is not simply the reference's value. A dot reads a key of a dict
-        (``"errors.W1"``); ``"calls"`` is the number of times that a probe was called.
+        (``"errors.W1"``); ``"calls"`` is the number of times that a probe was called, ``"drew"``
+        whether a generator was drawn from (1.0) or not (0.0).
     noise : mapping, optional
         Bound on honest round-off for an output.
     ignore : tuple of str

@@ -13,6 +13,9 @@ from . import measures, probes, wire
 from .exercise import Call, Fetch, Measure, Probe, Ref, Step, Train
 from .session import Problem, Session, plain_text
 
+MAX_MEASURED = 1_000_000  # numbers of an array about which more numbers are wanted
+MAX_ENTRIES = 1_000  # of a dict whose keys may be something else than text
+
 
 @dataclass
 class Played:
@@ -77,10 +80,13 @@ def _call(
     reply = session.call(step.function, tuple(arguments), inout=step.inout, keep=kept, seconds=seconds)
     if counters and reply.problem is None:
         played.values["calls"] = float(sum(probe.count for probe in counters))
+    generators = [i for i, argument in enumerate(arguments) if isinstance(argument, np.random.Generator)]
+    if generators:  # drawing from one is what it is for
+        played.values["drew"] = float(any(i in reply.after for i in generators))
     for position, after in reply.after.items():
         before = arguments[position]
-        if isinstance(before, np.random.Generator):
-            continue  # drawing from a generator is what it is for
+        if position in generators:
+            continue
         if not (position in step.inout and _same_but_for_rounding(before, after)):
             played.changed.append((step.function, position, before, after))
     return reply.problem or _unpack(reply.value, list(step.out), played.values)
@@ -88,6 +94,9 @@ def _call(
 
 def _measure(step: Measure, values: dict[str, Any]) -> Problem | None:
     """Work out numbers about earlier outputs, and add them to `values`."""
+    for ref in step.args:
+        if isinstance(values[ref.name], np.ndarray) and values[ref.name].size > MAX_MEASURED:
+            return Problem("raised", "", f"returned an array of shape {values[ref.name].shape}")
     try:
         numbers = measures.measure(step.what, *(values[ref.name] for ref in step.args))
     except ValueError as error:
@@ -99,7 +108,7 @@ def _measure(step: Measure, values: dict[str, Any]) -> Problem | None:
 def _train(session: Session, step: Train, values: dict[str, Any]) -> Problem | None:
     """Train with what the student asks for, and add what was measured to `values`."""
     remedy = values[step.settings.name]
-    if remedy is None or remedy == {}:
+    if remedy is None or (isinstance(remedy, Mapping) and not remedy):
         return Problem("raised", "NotImplementedError", "")
     experiment = experiments.find(step.experiment)
     try:
@@ -113,11 +122,12 @@ def _train(session: Session, step: Train, values: dict[str, Any]) -> Problem | N
         # A remedy that makes things worse may overflow. Threads that wait for a busy processor cost twentyfold.
         with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
             measured = experiments.measure(step.experiment, remedy, step.seeds, session.own)
+            values.update({name: measured[name] for name in step.out})
     except NotImplementedError:
         return Problem("raised", "", "waits for the functions that this run needs: write them first")
     except Exception as error:  # of the student's functions, where the run has none but those
-        return Problem("raised", type(error).__name__, plain_text(error))
-    values.update({name: measured[name] for name in step.out})
+        text = f"{type(error).__name__}: {plain_text(error)}"
+        return Problem("raised", "", f"could not be tried: one of your functions in this run raised {text}")
     return None
 
 
@@ -127,7 +137,7 @@ def producer(steps: Sequence[Step], path: str) -> str:
     for step in steps:
         if isinstance(step, Fetch) and step.name == name:
             return name
-        if isinstance(step, Call) and (name in step.out or name == "calls"):
+        if isinstance(step, Call) and (name in step.out or name in ("calls", "drew")):
             return step.function
         if isinstance(step, Train) and name in step.out:
             return step.settings.name
@@ -149,7 +159,7 @@ def look_up(values: Mapping[str, Any], path: str) -> Any:
         return value
     if not isinstance(value, dict):
         raise KeyError(path)
-    if key in value:
+    if key in value or len(value) > MAX_ENTRIES:
         return value[key]
     return {str(k): v for k, v in value.items()}[key]
 

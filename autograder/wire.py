@@ -26,6 +26,15 @@ MAX_KEYS = 1_000  # of dicts, other than text: whoever chooses numbers can choos
 _ARRAY_KINDS = {  # of a fixed size on every platform
     np.dtype(name).str for name in "bool i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16".split()
 }
+# How to get at the contents of a subclass of these without running any of its own methods.
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+    list: list.copy,
+    tuple: lambda value: tuple.__getitem__(value, slice(None)),
+    dict: lambda value: dict(iter(dict.items(value))),
+}
 _BIT_GENERATORS = {"PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"}
 
 Keep = Callable[[Any], int]
@@ -131,7 +140,10 @@ class _Writer:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise WireError("the value is nested too deeply or has too many parts")
-        kind = type(value)  # exact types: a subclass may carry behaviour, and behaviour does not cross
+        kind = type(value)
+        for base, plain in _PLAIN.items():  # a subclass crosses as what it is underneath: its behaviour stays
+            if kind is not base and isinstance(value, base) and not isinstance(value, bool | np.number):
+                value, kind = plain(value), base
         if value is None or kind in (bool, float, str):
             return value
         if kind is int:

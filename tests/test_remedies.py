@@ -2,6 +2,7 @@
 
 import dataclasses
 import types
+from collections import OrderedDict, defaultdict
 
 import numpy as np
 import pytest
@@ -66,7 +67,15 @@ def verdict(**namespace):
 
 
 @pytest.mark.parametrize(
-    "remedy", [{"gain": 8.0}, {"gain": 8}, {"gain": np.float32(8)}, {"pace": "fast", "gain": 3}]
+    "remedy",
+    [
+        OrderedDict(gain=8.0),
+        defaultdict(int, {"gain": np.float64(8), np.str_("pace"): np.str_("slow")}),
+        {"gain": 8.0},
+        {"gain": 8},
+        {"gain": np.float32(8)},
+        {"pace": "fast", "gain": 3},
+    ],
 )
 def test_what_heals_earns_the_points(remedy):
     assert verdict(remedy=remedy) == (4.0, "passed", "")
@@ -106,11 +115,19 @@ def test_what_does_not_heal_is_told_what_was_measured():
         ({"gain": float("nan")}, "remedy sets 'gain' to nan; it takes a number from 0.5 to 10"),
         ({"gain": True}, "remedy sets 'gain' to True; it takes a number from 0.5 to 10"),
         ({"gain": "8"}, "remedy sets 'gain' to '8'; it takes a number from 0.5 to 10"),
-        ({"gain": np.ones(3)}, "remedy sets 'gain' to a ndarray; it takes a number from 0.5 to 10"),
+        (
+            {"gain": np.ones(3)},
+            "remedy sets 'gain' to an array of shape (3,); it takes a number from 0.5 to 10",
+        ),
         ({"pace": "faster"}, "remedy sets 'pace' to 'faster'; it takes one of 'slow', 'fast'"),
-        ({"pace": np.ones(2)}, "remedy sets 'pace' to a ndarray; it takes one of 'slow', 'fast'"),
+        (
+            {"pace": np.ones(2)},
+            "remedy sets 'pace' to an array of shape (2,); it takes one of 'slow', 'fast'",
+        ),
         ({0: 1}, "remedy has no setting 0; this run has 'gain', 'pace'"),
-        ({"gain": lambda: 8.0}, "remedy sets 'gain' to a"),
+        ({"gain": lambda: 8.0}, "remedy sets 'gain' to something else; it takes"),
+        (np.ones(3), "remedy should be a dict of settings and their values; yours is an array of shape (3,)"),
+        (np.ones(0), "remedy should be a dict of settings and their values; yours is an array of shape (0,)"),
         (lambda: 8.0, "remedy should be a dict of settings and their values"),
     ],
 )
@@ -164,8 +181,16 @@ class TestWithoutTheLibrarysFunctions:
             raise error
 
         score, outcome, message = verdict(remedy={"gain": 8.0}, sigmoid_forward=sigmoid_forward)
-        assert (score, outcome) == (0.0, "raised")
-        assert type(error).__name__ in message
+        assert (score, outcome) == (0.0, "wrong")
+        assert f"one of your functions in this run raised {type(error).__name__}" in message
+
+    def test_one_that_returns_an_array_for_a_number_is_told_so(self):
+        def sigmoid_forward(x):
+            return np.full((3, 2), 0.5), None
+
+        score, outcome, message = verdict(remedy={"gain": 8.0}, sigmoid_forward=sigmoid_forward)
+        assert (score, outcome) == (0.0, "wrong")
+        assert "one of your functions in this run raised" in message
 
 
 def test_the_librarys_function_comes_before_the_students():

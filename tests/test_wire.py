@@ -1,5 +1,6 @@
 """The format in which values cross the boundary: exact for what it carries, deaf to everything else."""
 
+import collections
 import json
 import math
 import struct
@@ -161,15 +162,49 @@ def test_long_double_becomes_what_every_machine_has(kind, becomes):
         np.testing.assert_array_equal(back, np.asarray(value).astype(becomes))
 
 
-class Subclass(dict):
-    pass
+class Liar:
+    """Overrides what is asked of a container, so that whoever asks is told something else."""
+
+    def _lie(self, *arguments):
+        raise AssertionError("its behaviour has run")
+
+    __iter__ = __getitem__ = __len__ = __eq__ = __str__ = __repr__ = __int__ = __float__ = _lie
+    items = keys = values = copy = get = _lie
+    __hash__ = None
+
+
+LIARS = {
+    base: type(f"Lying{base.__name__.title()}", (Liar, base), {})
+    for base in (dict, list, tuple, str, int, float)
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (LIARS[dict]({"a": 1}), {"a": 1}),
+        (LIARS[list]([1, 2]), [1, 2]),
+        (LIARS[tuple]((1, 2)), (1, 2)),
+        (LIARS[str]("text"), "text"),
+        (LIARS[int](7), 7),
+        (LIARS[float](0.5), 0.5),
+        (collections.defaultdict(int, {"h1": 2}), {"h1": 2}),
+        (collections.OrderedDict(a=1), {"a": 1}),
+        (collections.namedtuple("Pair", "a b")(1, 2), (1, 2)),
+        (np.str_("text"), "text"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_subclass_crosses_as_what_it_is_underneath(value, plain):
+    back = wire.decode(wire.encode({"x": value}))["x"]
+    assert type(back) is type(plain)
+    assert back == plain
 
 
 @pytest.mark.parametrize(
     "value",
     [
         object(),
-        Subclass(a=1),
         {1, 2},
         2**1024,
         np.array([{}], dtype=object),

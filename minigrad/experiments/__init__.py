@@ -131,7 +131,7 @@ def complete(experiment: Experiment, remedy: Any) -> dict[str, Any]:
         what there is.
     """
     if not isinstance(remedy, Mapping):
-        raise ValueError(f"should be a dict of settings and their values; yours is a {type(remedy).__name__}")
+        raise ValueError(f"should be a dict of settings and their values; yours is {_shown(remedy)}")
     settings = {name: setting.default for name, setting in experiment.SETTINGS.items()}
     for name, value in remedy.items():
         match experiment.SETTINGS.get(name) if isinstance(name, str) else None:
@@ -271,7 +271,11 @@ def _mean(records: list[Record]) -> dict[str, float]:
 
 
 def _shown(value: Any) -> str:
-    return repr(value)[:40] if isinstance(value, str | numbers.Real) else f"a {type(value).__name__}"
+    if isinstance(value, str | numbers.Real):
+        return repr(value)[:40]
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    return f"a {type(value).__name__}" if isinstance(value, list | tuple | Mapping) else "something else"
 
 
 @functools.cache
