@@ -81,7 +81,7 @@ def _call(
     if counters and reply.problem is None:
         played.values["calls"] = float(sum(probe.count for probe in counters))
     generators = [i for i, argument in enumerate(arguments) if isinstance(argument, np.random.Generator)]
-    if generators:  # drawing from one is what it is for
+    if generators and reply.problem is None:  # drawing from one is what it is for
         played.values["drew"] = float(any(i in reply.after for i in generators))
     for position, after in reply.after.items():
         before = arguments[position]

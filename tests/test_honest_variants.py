@@ -200,6 +200,40 @@ HONEST: dict[str, dict[str, list[str]]] = {
                 signs = 2 * rng.integers(0, 2, (fan_in, fan_out)) - 1  # an odd distribution of the same variance
                 return std * signs * (1 + 0.01 * rng.standard_normal((fan_in, fan_out)))
             """,
+            """
+            def xavier_init(fan_in, fan_out, gain, rng):
+                std = gain * np.sqrt(2 / (fan_in + fan_out))
+                return [[float(rng.normal(0, std)) for _ in range(fan_out)] for _ in range(fan_in)]
+            """,
+            """
+            def xavier_init(fan_in, fan_out, gain, rng):
+                std = gain * np.sqrt(2 / (fan_in + fan_out))
+                return [std * rng.standard_normal(fan_out) for _ in range(fan_in)]
+            """,
+            """
+            def xavier_init(fan_in, fan_out, gain, rng):
+                w = rng.standard_normal((fan_in, fan_out))
+                while np.any(far := np.abs(w) > 2):
+                    w[far] = rng.standard_normal(np.count_nonzero(far))
+                return gain * np.sqrt(2 / (fan_in + fan_out)) * w / 0.8796  # the width of what is left between -2 and 2
+            """,
+            """
+            def xavier_init(fan_in, fan_out, gain, rng):
+                std = gain * np.sqrt(2 / (fan_in + fan_out))
+                tall = rng.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out)))
+                q = np.linalg.qr(tall)[0] * np.sqrt(len(tall))
+                q = q * rng.choice([-1.0, 1.0], q.shape[1])  # QR of one column, for one, is of one sign
+                return std * (q if fan_in >= fan_out else q.T)
+            """,
+            """
+            def xavier_init(fan_in, fan_out, gain, rng):
+                return gain / np.sqrt(fan_in + fan_out) * rng.laplace(size=(fan_in, fan_out))
+            """,
+            """
+            def xavier_init(fan_in, fan_out, gain, rng):
+                own = np.random.default_rng(rng.integers(2**63))
+                return gain * np.sqrt(2 / (fan_in + fan_out)) * own.normal(size=(fan_in, fan_out))
+            """,
         ],
         "affine_sigmoid_forward": [
             """

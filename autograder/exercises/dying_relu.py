@@ -19,6 +19,7 @@ from minigrad.layers import (
     relu_forward,
 )
 
+from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Choice, Close, Exercise, Fetch, Misconception, Ref, Train
 
 ASSIGNMENT = "03_dying_relu"
@@ -31,6 +32,22 @@ Cases = Iterator[Case]
 def _special(rng: Rng) -> Array:
     """Both zeros, the smallest of numbers, large ones, and a few usual ones."""
     return np.concatenate([[0.0, -0.0, 1e-300, -1e-300, 1000.0, -1000.0], rng.normal(size=3)])
+
+
+def _both_sides(rng: Rng) -> Array:
+    """As many numbers on the left of zero as on the right: on one side alone, some mistakes do not show."""
+    return rng.permuted(np.resize([1.0, -1.0], (4, 3))) * rng.uniform(0.2, 2, (4, 3))
+
+
+def _extreme_cases(function: str, *rest: Any, rng: Rng, out: str, size: float = 1e-30) -> Cases:
+    """Zeros, tiny and huge numbers, each on their own: errors count beside the largest entry of a case."""
+    zeros = np.concatenate([[0.0, -0.0], rng.normal(size=4)])
+    for label, x in (
+        ("zeros among usual numbers", zeros),
+        (f"numbers of size {size:g}", size * rng.normal(size=6)),
+        ("numbers of size 1e+30", 1e30 * rng.normal(size=6)),
+    ):
+        yield _forward_case(function, label, x[:, None], *rest, out=out)
 
 
 def _forward_case(
@@ -76,14 +93,14 @@ def _in_place(dout: Array, slope: Array) -> Array:
 
 def _relu_forward_visible(rng: Rng) -> Cases:
     yield _forward_case("relu_forward", "x of shape (3, 4)", rng.normal(size=(3, 4)))
-    yield _forward_case("relu_forward", "zeros, tiny and large numbers", _special(rng), out="out_special")
+    yield from _extreme_cases("relu_forward", rng=rng, out="out_special")
 
 
 def _relu_forward_hidden(rng: Rng) -> Cases:
     yield _forward_case("relu_forward", "four axes", 3 * rng.normal(size=(2, 3, 2, 2)))
     yield _forward_case("relu_forward", "a batch of one", rng.normal(size=(1, 7)))
     yield _forward_case("relu_forward", "all negative", -rng.uniform(1, 2, (4, 3)))
-    yield _forward_case("relu_forward", "zeros and large numbers", _special(rng)[:, None], out="out_special")
+    yield from _extreme_cases("relu_forward", rng=rng, out="out_special")
     yield _forward_case("relu_forward", "float32", rng.normal(size=(20, 5)), float32=True)
 
 
@@ -145,6 +162,11 @@ relu_forward_exercise = Exercise(
             "You cut off at 1 and not at 0.",
             {"relu_forward": lambda x: (np.where(x > 1, x, 0.0), x)},
         ),
+        Misconception(
+            "fires_late",
+            "Very small positive numbers come out as 0. From which number on does a unit fire?",
+            {"relu_forward": lambda x: (np.where(x > 1e-8, x, 0.0), x)},
+        ),
     ],
 )
 
@@ -157,6 +179,7 @@ def _relu_backward_visible(rng: Rng) -> Cases:
     yield _backward_case(
         "relu", "one x is exactly 0", rng, np.array([[0.0, 1.5], [-2.0, 0.5]]), out=("dx_at_zero",)
     )
+    yield from cache_cases("relu", lambda: (_both_sides(rng),), (4, 3), rng, ("dx",))
 
 
 def _relu_backward_hidden(rng: Rng) -> Cases:
@@ -235,6 +258,7 @@ relu_backward_exercise = Exercise(
             "factor already.",
             _pair("relu_forward", lambda dout, x: dout * (x > 0) / len(x)),
         ),
+        *cache_mistakes("relu", relu_forward, relu_backward),
     ],
 )
 
@@ -251,9 +275,7 @@ def _leaky_forward_hidden(rng: Rng) -> Cases:
     yield _forward_case("leaky_relu_forward", "alpha = 0.3, four axes", rng.normal(size=(2, 3, 2, 2)), 0.3)
     yield _forward_case("leaky_relu_forward", "alpha = 0", rng.normal(size=(4, 3)), 0.0)
     yield _forward_case("leaky_relu_forward", "alpha = 0.2, a batch of one", rng.normal(size=(1, 6)), 0.2)
-    yield _forward_case(
-        "leaky_relu_forward", "zeros, tiny and large numbers", _special(rng), out="out_default"
-    )
+    yield from _extreme_cases("leaky_relu_forward", rng=rng, out="out_default")
     yield _forward_case("leaky_relu_forward", "float32", rng.normal(size=(20, 5)), 0.1, float32=True)
 
 
@@ -318,6 +340,9 @@ def _leaky_backward_visible(rng: Rng) -> Cases:
     yield _backward_case("leaky_relu", "alpha = 0.1", rng, rng.normal(size=(3, 4)), 0.1)
     yield _backward_case(
         "leaky_relu", "one x is exactly 0", rng, np.array([[0.0, 1.5], [-2.0, 0.5]]), 0.2, out=("dx_at_zero",)
+    )
+    yield from cache_cases(
+        "leaky_relu", lambda: (_both_sides(rng), float(rng.uniform(0.1, 0.5))), (4, 3), rng, ("dx",)
     )
 
 
@@ -397,6 +422,7 @@ leaky_relu_backward_exercise = Exercise(
             "On the left of zero you multiply by alpha * x, which is the output. What is the slope there?",
             _leaky(lambda dout, x, alpha: dout * np.where(x > 0, 1.0, alpha * x)),
         ),
+        *cache_mistakes("leaky_relu", leaky_relu_forward, leaky_relu_backward),
     ],
 )
 
@@ -439,7 +465,7 @@ def _count_hidden(rng: Rng) -> Cases:
     yield _count_case("three axes after the first", h1=_fired(rng, (5, 2, 3, 2), (0, 4, 7, 11)))
     barely = _fired(rng, (300, 4), (0,))
     barely[1:, 2] = 0.0
-    barely[0, 2] = 1e-12
+    barely[0, 2] = 1e-150  # its square is still a number
     yield _count_case("300 examples", h_barely=barely)
 
 
@@ -593,7 +619,7 @@ remedy = Exercise(
                         "dying_relu",
                         Ref("remedy"),
                         ("silent", "accuracy"),
-                        tuple(int(s) for s in rng.integers(1 << 30, size=10)),
+                        tuple(range(10)),
                     ),
                 ],
                 {
@@ -654,6 +680,12 @@ def _prelu_arrays(rng: Rng, shape: tuple[int, int]) -> tuple[Array, Array]:
     return rng.normal(size=shape), rng.uniform(0.05, 0.5, shape[1])
 
 
+def _prelu_any_slope(rng: Rng) -> tuple[Array, Array]:
+    """Slopes that gradient descent may find: below zero, zero, and steeper than the right side."""
+    signs = np.resize([1.0, -1.0], (6, 1)) * [1.0, -1.0, 1.0]  # both sides of zero for each unit
+    return signs * rng.uniform(0.2, 2, (6, 3)), np.array([-0.3, 0.0, 1.5])
+
+
 def _prelu_forward_visible(rng: Rng) -> Cases:
     yield _forward_case("prelu_forward", "x of shape (4, 4)", *_prelu_arrays(rng, (4, 4)))
     yield _forward_case("prelu_forward", "x of shape (3, 5)", *_prelu_arrays(rng, (3, 5)))
@@ -662,7 +694,8 @@ def _prelu_forward_visible(rng: Rng) -> Cases:
 def _prelu_forward_hidden(rng: Rng) -> Cases:
     yield _forward_case("prelu_forward", "a batch of one", *_prelu_arrays(rng, (1, 6)))
     yield _forward_case("prelu_forward", "one unit", *_prelu_arrays(rng, (6, 1)))
-    yield _forward_case("prelu_forward", "zeros and large numbers", _special(rng)[:, None], np.array([0.3]))
+    yield _forward_case("prelu_forward", "alpha = [-0.3, 0, 1.5]", *_prelu_any_slope(rng))
+    yield from _extreme_cases("prelu_forward", np.array([0.3]), rng=rng, out="out")
     yield _forward_case("prelu_forward", "float32", *_prelu_arrays(rng, (30, 4)), float32=True)
 
 
@@ -707,6 +740,12 @@ prelu_forward_exercise = Exercise(
             {"prelu_forward": lambda x, alpha: (np.maximum(x, 0), (x, alpha))},
         ),
         Misconception(
+            "larger_of_two",
+            "You take the larger of x and alpha * x. alpha is learned and may become any number: what does that give "
+            "for alpha = 1.5?",
+            {"prelu_forward": lambda x, alpha: (np.maximum(x, alpha * x), (x, alpha))},
+        ),
+        Misconception(
             "writes_into_x",
             "You write into x. The caller still needs it: make a new array.",
             {"prelu_forward": _prelu_into_x},
@@ -719,10 +758,14 @@ prelu_forward_exercise = Exercise(
 def _prelu_backward_visible(rng: Rng) -> Cases:
     yield _backward_case("prelu", "x of shape (4, 4)", rng, *_prelu_arrays(rng, (4, 4)), out=("dx", "dalpha"))
     yield _backward_case("prelu", "x of shape (3, 5)", rng, *_prelu_arrays(rng, (3, 5)), out=("dx", "dalpha"))
+    yield from cache_cases(
+        "prelu", lambda: (_both_sides(rng), rng.uniform(0.05, 0.5, 3)), (4, 3), rng, ("dx", "dalpha")
+    )
 
 
 def _prelu_backward_hidden(rng: Rng) -> Cases:
     outs = ("dx", "dalpha")
+    yield _backward_case("prelu", "alpha = [-0.3, 0, 1.5]", rng, *_prelu_any_slope(rng), out=outs)
     yield _backward_case("prelu", "a batch of one", rng, *_prelu_arrays(rng, (1, 6)), out=outs)
     yield _backward_case("prelu", "one unit", rng, *_prelu_arrays(rng, (6, 1)), out=outs)
     yield _backward_case(
@@ -814,10 +857,22 @@ prelu_backward_exercise = Exercise(
             _prelu(dx=lambda dout, x, alpha: dout * (x > 0)),
         ),
         Misconception(
+            "side_from_the_output",
+            "You look at the sign of the output. alpha is learned and may become negative: which sign has the output "
+            "on the left then?",
+            _prelu(dx=lambda dout, x, alpha: dout * np.where(np.where(x > 0, x, alpha * x) > 0, 1.0, alpha)),
+        ),
+        Misconception(
+            "divided_by_alpha",
+            "You find x again by dividing the output by alpha. alpha is learned and may become 0.",
+            _prelu(dalpha=lambda dout, x, alpha: (dout * np.minimum(x, 0) * alpha / alpha).sum(axis=0)),
+        ),
+        Misconception(
             "writes_into_dout",
             "You write into dout. The layer above owns it and may use it again: make a new array.",
             _prelu(dx=lambda dout, x, alpha: _in_place(dout, np.where(x > 0, 1.0, alpha))),
         ),
+        *cache_mistakes("prelu", prelu_forward, prelu_backward),
     ],
     stretch=True,
 )
@@ -826,15 +881,24 @@ prelu_backward_exercise = Exercise(
 # -- elu (stretch)
 
 
+def _left(rng: Rng) -> Array:
+    """The left side, where the output is flat and where it is not: errors count beside the largest entry."""
+    return np.concatenate([[-1000.0, -0.0], rng.uniform(-1000, 0, 3), rng.uniform(-40, 0, 6)])
+
+
 def _elu_forward_visible(rng: Rng) -> Cases:
     yield _forward_case("elu_forward", "alpha = 0.7", 2 * rng.normal(size=(3, 4)), 0.7)
-    yield _forward_case("elu_forward", "x from -1000 to 1000", _special(rng), out="out_far")
+    yield _forward_case("elu_forward", "x = 1000 and other numbers", _special(rng), out="out_far")
+    yield _forward_case("elu_forward", "x from -1000 to 0", _left(rng), out="out_far")
 
 
 def _elu_forward_hidden(rng: Rng) -> Cases:
     yield _forward_case("elu_forward", "alpha = 1.5, four axes", rng.normal(size=(2, 3, 2, 2)), 1.5)
     yield _forward_case("elu_forward", "a batch of one", rng.normal(size=(1, 6)), 0.4)
     yield _forward_case("elu_forward", "all negative", -rng.uniform(0, 9, (4, 3)), 2.0)
+    yield _forward_case("elu_forward", "x from -1000 to 0, a column", _left(rng)[:, None], 0.6, out="out_far")
+    # exp(x) - 1 loses the digits of x below about 1e-9, and is what the notebook writes.
+    yield from _extreme_cases("elu_forward", 0.6, rng=rng, out="out_far", size=1e-6)
     yield _forward_case("elu_forward", "float32", rng.normal(size=(20, 5)), 0.7, float32=True)
 
 
@@ -907,6 +971,9 @@ elu_forward_exercise = Exercise(
 def _elu_backward_visible(rng: Rng) -> Cases:
     yield _backward_case("elu", "alpha = 0.7", rng, 2 * rng.normal(size=(3, 4)), 0.7)
     yield _backward_case("elu", "x from -1000 to 1000", rng, _special(rng)[2:], out=("dx_far",))
+    yield from cache_cases(
+        "elu", lambda: (_both_sides(rng), float(rng.uniform(0.5, 2))), (4, 3), rng, ("dx",)
+    )
 
 
 def _elu_backward_hidden(rng: Rng) -> Cases:
@@ -982,6 +1049,7 @@ elu_backward_exercise = Exercise(
             "You write into dout. The layer above owns it and may use it again: make a new array.",
             _elu(lambda dout, x, alpha: _in_place(dout, _slope(x, alpha * _exp(x)))),
         ),
+        *cache_mistakes("elu", elu_forward, elu_backward),
     ],
     stretch=True,
 )

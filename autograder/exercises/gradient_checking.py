@@ -10,6 +10,7 @@ import numpy as np
 from minigrad import gradcheck
 from minigrad.layers import affine_backward, affine_forward
 
+from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Misconception, Probe, Ref
 
 ASSIGNMENT = "01_gradient_checking"
@@ -355,6 +356,7 @@ def _forward_hidden(rng: Rng) -> Cases:
 def _backward_visible(rng: Rng) -> Cases:
     yield _backward_case(rng, (4, 3), 5)
     yield _backward_case(rng, (3, 2, 3), 4)
+    yield from cache_cases("affine", lambda: _affine_arrays(rng, (3, 2), 4), (3, 4), rng, ("dx", "dw", "db"))
 
 
 def _backward_hidden(rng: Rng) -> Cases:
@@ -553,6 +555,7 @@ affine_backward_exercise = Exercise(
             "You write into dout. The caller still needs it: make a new array.",
             _backward(dx=_backward_into_dout),
         ),
+        *cache_mistakes("affine", affine_forward, affine_backward),
     ],
 )
 

@@ -1,5 +1,7 @@
 """Assignment 02: sigmoid saturation. References, cases, points and misconceptions."""
 
+import copy
+import functools
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from minigrad.layers import (
     tanh_forward,
 )
 
+from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Measure, Misconception, Ref, Train
 
 ASSIGNMENT = "02_sigmoid_saturation"
@@ -40,12 +43,18 @@ def _far(rng: Rng) -> Array:
     return np.concatenate([[-1000.0, 1000.0, 0.0, -0.0], rng.normal(size=3), rng.uniform(-800, 800, 4)])
 
 
+def _tail(rng: Rng, low: float, high: float) -> Array:
+    """Neighbours somewhere on the left: errors count beside the largest entry, so all of them must be as small."""
+    return rng.uniform(low + 3, high - 3) + rng.uniform(-3, 3, 5)
+
+
 def _forward_visible(function: str) -> Callable[[Rng], Cases]:
     def cases(rng: Rng) -> Cases:
         yield _forward_case(function, "x of shape (3, 4)", 2 * rng.normal(size=(3, 4)))
         yield _forward_case(function, "x from -1000 to 1000", _far(rng), "out_far")
         if function == "sigmoid_forward":
-            yield _forward_case(function, "x from -300 to -200", rng.uniform(-300, -200, 5), "out_far")
+            yield _forward_case(function, "x between -40 and -30", _tail(rng, -40, -30), "out_far")
+            yield _forward_case(function, "x between -300 and -200", _tail(rng, -300, -200), "out_far")
         yield _forward_case(function, "x of shape (2, 5), float32", 2 * rng.normal(size=(2, 5)), float32=True)
 
     return cases
@@ -57,6 +66,10 @@ def _forward_hidden(function: str) -> Callable[[Rng], Cases]:
         yield _forward_case(function, "one row", 3 * rng.normal(size=(1, 7)))
         yield _forward_case(function, "small x", 1e-3 * rng.normal(size=6))
         yield _forward_case(function, "a column, far out", _far(rng).reshape(-1, 1), "out_far")
+        if function == "sigmoid_forward":
+            for low, high in ((-60, -40), (-200, -60)):
+                label = f"x between {low} and {high}"
+                yield _forward_case(function, label, _tail(rng, low, high), "out_far")
         far = np.concatenate([rng.uniform(-200, 200, 5), rng.normal(size=3)])
         yield _forward_case(function, "far out, float32", far, "out_far", float32=True)
 
@@ -121,6 +134,12 @@ sigmoid_forward_exercise = Exercise(
             "You clip x before you use it. Then all x beyond the bound give the same output, and the digits of the "
             "small ones are gone. What does 1 / (1 + infinity) give?",
             _caching(lambda x: _sigmoid(np.clip(x, -50, 50)), "sigmoid_forward"),
+        ),
+        Misconception(
+            "half_of_tanh",
+            "On the left you add two numbers that nearly cancel, and what is left has few digits or none. Which form "
+            "of the sigmoid adds only positive numbers?",
+            _caching(lambda x: 0.5 * np.tanh(x / 2) + 0.5, "sigmoid_forward"),
         ),
         Misconception(
             "tanh_instead",
@@ -215,15 +234,11 @@ tanh_forward_exercise = Exercise(
 # -- sigmoid_backward and tanh_backward
 
 
-def _backward_case(
-    name: str, label: str, x: Array, rng: Rng, dx: str = "dx", float32: bool = False, twice: bool = False
-) -> Case:
+def _backward_case(name: str, label: str, x: Array, rng: Rng, dx: str = "dx", float32: bool = False) -> Case:
     steps = [
         Call(f"{name}_forward", (x,), ("out", "cache")),
         Call(f"{name}_backward", (rng.normal(size=x.shape), Ref("cache")), (dx,)),
     ]
-    if twice:
-        steps.append(Call(f"{name}_backward", (rng.normal(size=x.shape), Ref("cache")), ("dx_again",)))
     return Case(label, steps, float32=float32)
 
 
@@ -231,9 +246,7 @@ def _backward_visible(name: str) -> Callable[[Rng], Cases]:
     def cases(rng: Rng) -> Cases:
         yield _backward_case(name, "x of shape (3, 4)", 2 * rng.normal(size=(3, 4)), rng)
         yield _backward_case(name, "x from -1000 to 1000", _far(rng), rng, "dx_far")
-        yield _backward_case(
-            name, "two upstream gradients, one cache", rng.normal(size=(2, 3)), rng, twice=True
-        )
+        yield from cache_cases(name, lambda: (rng.normal(size=(2, 3)),), (2, 3), rng, ("dx",))
         yield _backward_case(name, "x of shape (2, 5), float32", rng.normal(size=(2, 5)), rng, float32=True)
 
     return cases
@@ -245,7 +258,12 @@ def _backward_hidden(name: str) -> Callable[[Rng], Cases]:
         yield _backward_case(name, "one row", 3 * rng.normal(size=(1, 7)), rng)
         yield _backward_case(name, "near zero", 1e-3 * rng.normal(size=(5, 2)), rng)
         yield _backward_case(name, "a column, far out", _far(rng).reshape(-1, 1), rng, "dx_far")
-        yield _backward_case(name, "a batch", rng.normal(size=(40, 6)), rng, twice=True)
+        yield _backward_case(name, "a batch", rng.normal(size=(40, 6)), rng)
+        if name == "sigmoid":
+            for low, high in ((-60, -20), (-300, -60), (-690, -310)):
+                yield _backward_case(
+                    name, f"x between {low} and {high}", _tail(rng, low, high), rng, "dx_far"
+                )
         far = np.concatenate([rng.uniform(-200, 200, 5), rng.normal(size=3)])
         yield _backward_case(name, "far out, float32", far, rng, "dx_far", float32=True)
 
@@ -277,7 +295,6 @@ def _into_cache(dout: Array, out: Array, slope: Array) -> Array:
 _BACKWARD_LABELS = {
     "dx": "dx is the gradient with respect to x",
     "dx_far": "dx is finite and right for any x",
-    "dx_again": "a second call with the same cache is right as well",
 }
 
 sigmoid_backward_exercise = Exercise(
@@ -364,6 +381,7 @@ sigmoid_backward_exercise = Exercise(
             "Your first call changes what the cache holds, and the second call reads it. Make a new array.",
             _backward("sigmoid", lambda dout, x, out: _into_cache(dout, out, out * (1 - out))),
         ),
+        *cache_mistakes("sigmoid", sigmoid_forward, sigmoid_backward),
     ],
 )
 
@@ -429,6 +447,7 @@ tanh_backward_exercise = Exercise(
             "Your first call changes what the cache holds, and the second call reads it. Make a new array.",
             _backward("tanh", lambda dout, x, out: _into_cache(dout, out, 1 - out**2)),
         ),
+        *cache_mistakes("tanh", tanh_forward, tanh_backward),
     ],
 )
 
@@ -564,6 +583,10 @@ saturated_fraction_exercise = Exercise(
 # -- xavier_init: judged by what it draws, since there is more than one right distribution
 
 
+# In standard errors: independent draws of any usual distribution reach 5.6, and two equal rows of 60 weights 7.7.
+_BY_CHANCE = 7.0
+
+
 def _width(fan_in: int, fan_out: int, gain: float) -> float:
     return gain * float(np.sqrt(2 / (fan_in + fan_out)))
 
@@ -576,40 +599,69 @@ def _drawn_case(rng: Rng, label: str, fan_in: int, fan_out: int, gain: float, st
     # 5 standard errors of the width of as many normal numbers, and of their mean.
     width, count = _width(fan_in, fan_out, gain), fan_in * fan_out
     slack, shift = 5 * width / np.sqrt(2 * count), 5 * width / np.sqrt(count)
-    return Case(
-        label,
-        [
-            Call("xavier_init", (fan_in, fan_out, gain, _generator(rng)), ("w",)),
-            Measure("spread", (Ref("w"),), ("mean", std)),
-        ],
-        {
-            std: Between(
-                width - slack,
-                width + slack,
-                f"the standard deviation of your weights is {{value}}; it should be {width:.4g}",
-            ),
-            "mean": Between(
-                -shift, shift, "the mean of your weights is {value}; it should be 0 but for chance"
-            ),
-        },
-        ignore=("w",),
-    )
+    steps: list = [
+        Call("xavier_init", (fan_in, fan_out, gain, _generator(rng)), ("w",)),
+        Measure("spread", (Ref("w"),), ("mean", std)),
+    ]
+    expect = {
+        std: Between(
+            width - slack,
+            width + slack,
+            f"the standard deviation of your weights is {{value}}; it should be {width:.4g}",
+        ),
+        "mean": Between(-shift, shift, "the mean of your weights is {value}; it should be 0 but for chance"),
+    }
+    if min(fan_in, fan_out) > 1:
+        steps.append(Measure("pattern", (Ref("w"),), ("alike", "uneven")))
+        expect["alike"] = Between(
+            0.0,
+            _BY_CHANCE,
+            "two rows or two columns of your weights are alike: {value} standard errors, where chance reaches 5",
+        )
+        expect["uneven"] = Between(
+            0.0,
+            _BY_CHANCE,
+            "a row or a column of your weights is wider or narrower than the rest: {value} standard errors, where "
+            "chance reaches 5",
+        )
+    return Case(label, steps, expect, ignore=("w",))
 
 
-def _twice_case(rng: Rng, label: str, same: bool) -> Case:
-    first = _generator(rng)
-    text = "two generators with {} gave weights that differ by {{value}}"
+def _same_seed_case(rng: Rng) -> Case:
+    generator = _generator(rng)
     return Case(
-        label,
+        "called twice",
         [
-            Call("xavier_init", (4, 3, 2.0, first), ("w",)),
-            Call("xavier_init", (4, 3, 2.0, first if same else _generator(rng)), ("w_again",)),
+            Call("xavier_init", (4, 3, 2.0, generator), ("w",)),
+            Call("xavier_init", (4, 3, 2.0, generator), ("w_again",)),
             Measure("difference", (Ref("w"), Ref("w_again")), ("randomness",)),
         ],
         {
-            "randomness": Between(0.0, 0.0, text.format("the same seed"))
-            if same
-            else Between(1e-3, np.inf, text.format("different seeds"))
+            "randomness": Between(
+                0.0, 0.0, "two generators with the same seed gave weights that differ by {value}"
+            )
+        },
+        ignore=("w", "w_again"),
+    )
+
+
+def _two_seeds_case(rng: Rng, label: str, fan_in: int, fan_out: int, drew: bool = False) -> Case:
+    moved = Between(1.0, 1.0, "the generator that you were given is where it was before the call")
+    return Case(
+        label,
+        [
+            Call("xavier_init", (fan_in, fan_out, 2.0, _generator(rng)), ("w",)),
+            Call("xavier_init", (fan_in, fan_out, 2.0, _generator(rng)), ("w_again",)),
+            Measure("overlap", (Ref("w"), Ref("w_again")), ("overlap",)),
+        ],
+        {
+            **({"drew": moved} if drew else {}),
+            "overlap": Between(
+                0.0,
+                _BY_CHANCE,
+                "two generators with different seeds gave weights that are alike: {value} standard errors, where "
+                "chance reaches 4",
+            ),
         },
         ignore=("w", "w_again"),
     )
@@ -619,8 +671,8 @@ def _xavier_visible(rng: Rng) -> Cases:
     yield _drawn_case(rng, "120 inputs, 60 outputs, gain 1", 120, 60, 1.0)
     yield _drawn_case(rng, "60 inputs, 150 outputs, gain 3", 60, 150, 3.0, "std_with_gain")
     yield Case("3 inputs, 5 outputs, gain 0", [Call("xavier_init", (3, 5, 0.0, _generator(rng)), ("w",))])
-    yield _twice_case(rng, "called twice", same=True)
-    yield _twice_case(rng, "called twice", same=False)
+    yield _same_seed_case(rng)
+    yield _two_seeds_case(rng, "called twice, 120 inputs, 60 outputs", 120, 60)
 
 
 def _xavier_hidden(rng: Rng) -> Cases:
@@ -631,6 +683,7 @@ def _xavier_hidden(rng: Rng) -> Cases:
         ("one output", 5000, 1),
     ):
         yield _drawn_case(rng, label, fan_in, fan_out, float(rng.uniform(0.3, 6.0)), "std_with_gain")
+        yield _two_seeds_case(rng, label, fan_in, fan_out, drew=True)
 
 
 def _drawing(width: Callable[[int, int, float], float]) -> dict[str, Callable]:
@@ -654,7 +707,10 @@ xavier_init_exercise = Exercise(
         "std_with_gain": "the gain multiplies it",
         "mean": "their mean is 0",
         "w": "one row for each input, one column for each output",
-        "randomness": "all randomness comes from rng",
+        "alike": "every weight is drawn on its own",
+        "uneven": "rows and columns are all equally wide",
+        "randomness": "the same seed gives the same weights",
+        "overlap": "another seed gives other weights",
     },
     pure=False,
     misconceptions=[
@@ -730,6 +786,33 @@ xavier_init_exercise = Exercise(
             {
                 "xavier_init": lambda fan_in, fan_out, gain, rng: xavier_init(
                     fan_in, fan_out, gain, np.random.default_rng(0)
+                )
+            },
+        ),
+        Misconception(
+            "generator_copied",
+            "You draw from a copy, and the generator itself stays where it was. What does the next layer get from it?",
+            {
+                "xavier_init": lambda fan_in, fan_out, gain, rng: xavier_init(
+                    fan_in, fan_out, gain, copy.deepcopy(rng)
+                )
+            },
+        ),
+        Misconception(
+            "one_row_for_all",
+            "You draw one row and use it for all inputs. How many different numbers can a unit then hear from them?",
+            {
+                "xavier_init": lambda fan_in, fan_out, gain, rng: np.tile(
+                    _width(fan_in, fan_out, gain) * rng.standard_normal(fan_out), (fan_in, 1)
+                )
+            },
+        ),
+        Misconception(
+            "one_column_for_all",
+            "You draw one column and use it for all units. In what will two units of the layer ever differ?",
+            {
+                "xavier_init": lambda fan_in, fan_out, gain, rng: np.tile(
+                    _width(fan_in, fan_out, gain) * rng.standard_normal((fan_in, 1)), (1, fan_out)
                 )
             },
         ),
@@ -828,7 +911,7 @@ remedy_02 = Exercise(
                         "deep_sigmoid",
                         Ref("remedy"),
                         ("accuracy",),
-                        tuple(int(seed) for seed in rng.integers(1 << 30, size=5)),
+                        tuple(range(5)),
                     ),
                 ],
                 {
@@ -922,6 +1005,8 @@ def _layer_forward_hidden(rng: Rng) -> Cases:
 def _layer_backward_visible(rng: Rng) -> Cases:
     yield _layer_backward_case("x of shape (4, 3)", _layer_arrays(rng, (4, 3), 5), rng)
     yield _layer_backward_case("x of shape (3, 2, 3)", _layer_arrays(rng, (3, 2, 3), 4), rng)
+    draw = functools.partial(_layer_arrays, rng, (3, 2), 4)
+    yield from cache_cases("affine_sigmoid", draw, (3, 4), rng, ("dx", "dw", "db"))
 
 
 def _layer_backward_hidden(rng: Rng) -> Cases:
@@ -1090,6 +1175,7 @@ affine_sigmoid_backward_exercise = Exercise(
             "You write into dout. The caller still needs it: make a new array.",
             _layer_backward(lambda dout, x, w, b, out: _from_dz(_into_dout(dout, _slope(out)), x, w)),
         ),
+        *cache_mistakes("affine_sigmoid", affine_sigmoid_forward, affine_sigmoid_backward),
     ],
 )
 

@@ -121,7 +121,8 @@ if predicted(prediction_1):
 #
 # On paper it takes any number to a number between 0 and 1. In a computer $e^{1000}$ is infinity, so it matters how you
 # write it: an infinity in the right place does no harm, and in the wrong place it gives `nan`. numpy may warn about an
-# overflow. The result must be finite and right.
+# overflow. The result must be finite and right for every number, also far on the left, where it is tiny long before it is
+# 0.
 #
 # **Exercise `sigmoid_forward`** (core, 3 points). For arrays of any shape.
 
@@ -152,7 +153,8 @@ check("sigmoid_forward")
 # %% [markdown]
 # Now the way back. Differentiate $\sigma$ on paper. You get a fraction with a square below. Then try to write it with
 # $\sigma(x)$ alone, without any $x$ or exponential: the forward pass has computed that number already, and it is finite
-# for every input. That is what a cache is for.
+# for every input. That is what a cache is for. Each call has its own, and other calls may come before it is read, or it is
+# read twice.
 #
 # Each output depends on one input only. So there is nothing to sum: the gradient of each input is `dout` at the same
 # place times the slope there.
@@ -412,8 +414,8 @@ if predicted(prediction_3) and ready(sigmoid_forward, sigmoid_backward):
 # You cannot have both unless the layer is square. Xavier initialization divides by the *mean* of the two fans, and
 # multiplies the standard deviation by a `gain`. For now the gain is 1.
 #
-# **Exercise `xavier_init`** (core, 3 points). Draw from the `rng` that you are given, with mean 0. Normal or uniform, as
-# you like: only the standard deviation counts.
+# **Exercise `xavier_init`** (core, 3 points). Draw each weight on its own from the `rng` that you are given, with mean 0.
+# Normal or uniform, as you like: of the distribution only the standard deviation counts.
 
 # %% solution="xavier_init"
 def xavier_init(fan_in, fan_out, gain, rng):

@@ -109,7 +109,8 @@ if predicted(prediction_1):
 #
 # $$\text{out} = \max(x, 0)$$
 #
-# for each number on its own. **Exercise `relu_forward`** (core, 2 points). Cache what backward will need.
+# for each number on its own, however small or large. **Exercise `relu_forward`** (core, 2 points). Cache what backward will
+# need: other calls come before this one goes back.
 
 # %% solution="relu_forward"
 def relu_forward(x):
@@ -688,7 +689,8 @@ if "remedy" in globals() and ready(relu_forward, relu_backward, count_dead_relus
 #
 # Who says that the slope should be 0.01? PReLU makes it a parameter, one for each unit, and lets gradient descent find it.
 #
-# **Exercise `prelu_forward`** (stretch, 1 point). `x` has shape (N, C) and `alpha` shape (C,).
+# **Exercise `prelu_forward`** (stretch, 1 point). `x` has shape (N, C) and `alpha` shape (C,). A slope that learns may end
+# up anywhere: below 0, at 0, above 1.
 
 # %% solution="prelu_forward"
 def prelu_forward(x, alpha):
