@@ -39,7 +39,17 @@ from autograder import bundle, exercises, view
 from autograder.exercise import Call, Close
 from autograder.exercises import GRADED_IN, SECOND_IMPLEMENTATIONS, UNGRADED
 from autograder.sheet import Sheet
-from minigrad import activity, clipping, gradcheck, initializers, layers, loss_scaling, losses
+from minigrad import (
+    activity,
+    clipping,
+    diagnosis,
+    gradcheck,
+    initializers,
+    layers,
+    loss_scaling,
+    losses,
+    monitor,
+)
 from minigrad.gains import gain
 
 ROOT = Path(minigrad.__file__).parents[1]
@@ -708,6 +718,14 @@ def activity_trials() -> Iterator[Trial]:
     layers = {"a": np.where(np.arange(40) % 3, 0.0, out[0, 0]) * np.ones((2, 1)), "b": out}
     dead = activity.count_dead_relus(layers)
     yield Trial(_full_name(activity.count_dead_relus), lambda: (layers,), [np.array(dead["a"], dtype=float)])
+    ratio = monitor.update_ratio(out, 0.7 * out**2)
+    yield Trial(_full_name(monitor.update_ratio), lambda: (out, 0.7 * out**2), [np.array(ratio)])
+
+    def deep() -> tuple:
+        return 3, 0.4, np.random.default_rng(9), 5, 6
+
+    norms = diagnosis.check_gradient_flow(*deep())
+    yield Trial(_full_name(diagnosis.check_gradient_flow), deep, [norms])
 
 
 def _full_name(function: Callable) -> str:

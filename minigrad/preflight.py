@@ -1,0 +1,417 @@
+"""Checks before the first step: the data, the loss and the network, each on its own.
+
+What these find is proved and not concluded: each asks a question with a known answer. The loss of perfect scores must
+be small; twice the same batch must have the same loss; the same row must get the same scores again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.diagnosis.data import check_data, describe_data, out_of_reach, symmetric
+from minigrad.diagnosis.evaluation import ALONE, REPEAT, check_agreement
+from minigrad.diagnosis.finding import WARNING, Finding, arranged
+from minigrad.gradcheck import check_network, gradient_check
+from minigrad.gradcheck.layerwise import NetworkReport
+from minigrad.monitor import GradientMonitor, leaves, watch
+from minigrad.network import Network
+from minigrad.optimizers import adam
+from minigrad.training import Loss, fit
+
+__all__ = ["check_loss", "preflight"]
+
+Array = NDArray[Any]
+Batch = tuple[Array, Array]
+
+FEW = 8  # rows for checks that cost many passes
+SURE = 12.0  # margin of scores that are as good as perfect: exp(-12) is 6e-6
+FAR = 2000.0  # a margin at which exp overflows, in float64 too
+OVERFIT_STEPS = 150
+
+
+def preflight(
+    network: Network, data: Batch, loss: Loss, rng: np.random.Generator, overfit: bool = True
+) -> list[Finding]:
+    """Check data, loss and network before training.
+
+    Parameters
+    ----------
+    network : Network
+        Parameters and state are as they were when this returns.
+    data : (x, y)
+        Training data.
+    loss : callable
+        ``loss(scores, y) -> loss, dscores``.
+    rng : Generator
+        Draws rows and directions.
+    overfit : bool
+        Also train on eight examples, which any network that works learns by heart.
+
+    Returns
+    -------
+    list of Finding
+        Failures first; empty where nothing is wrong.
+
+    Raises
+    ------
+    ValueError
+        If x and y have different lengths, or are empty.
+
+    Examples
+    --------
+    >>> from minigrad.datasets import blobs
+    >>> from minigrad.layers import affine_backward, affine_forward
+    >>> from minigrad.losses import softmax_loss
+    >>> from minigrad.network import Layer
+    >>> rng = np.random.default_rng(0)
+    >>> layer = Layer(affine_forward, affine_backward, {"w": rng.normal(size=(2, 3)), "b": np.zeros(3)})
+    >>> preflight(layer, blobs(90, rng), softmax_loss, rng)
+    []
+    """
+    x, y = np.asarray(data[0]), np.asarray(data[1])
+    facts = describe_data(x, y)
+    findings = check_data(facts)
+    rows = np.sort(rng.permutation(len(x))[: min(FEW, len(x))])
+    few = x[rows], y[rows]
+    params, state, mode = network.params, network.state, network.mode
+    with np.errstate(all="ignore"):
+        try:
+            if not isinstance(network.grads, dict):  # a student's own class may return anything
+                raise TypeError("preflight: network.grads must be a dict")
+            network.mode = "train"
+            outputs = network.forward(few[0]).shape[1:]
+            findings += check_loss(loss, y, outputs, rng)
+            findings += _check_symmetry(network)
+            findings += _check_linear(network, few[0], rng)
+            findings += _check_range(network, facts)
+            findings += _check_initial_loss(network, (x, y), loss, rng)
+            findings += _check_gradients(network, few, loss, rng)
+            findings += _check_test_mode(network, few[0])
+            if overfit:
+                findings += _check_overfit(network, few, loss, rng)
+        finally:
+            network.mode = mode
+            network._set_params(params)
+            network._set_state(state)
+    return arranged(findings)
+
+
+# -- the loss
+
+
+def check_loss(loss: Loss, y: Array, outputs: tuple[int, ...], rng: np.random.Generator) -> list[Finding]:
+    """Ask a loss questions of which the answers are known; no network is needed.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(scores, y) -> loss, dscores``.
+    y : ndarray, shape (N, ...)
+        Targets: integers where they are classes.
+    outputs : tuple of int
+        The shape of the scores of one example.
+    rng : Generator
+        Draws scores.
+
+    Returns
+    -------
+    list of Finding
+
+    Examples
+    --------
+    >>> from minigrad.losses import clipped_delta_loss
+    >>> y = np.linspace(-5, 5, 20)[:, None]
+    >>> [finding.cause for finding in check_loss(clipped_delta_loss, y, (1,), np.random.default_rng(0))]
+    ['loss without gradient for large errors']
+    """
+    rows = rng.permutation(len(y))[:FEW]
+    y = np.asarray(y)[rows]
+    some = rng.normal(size=(len(y), *outputs))
+    try:
+        with np.errstate(all="ignore"):
+            found = _check_reduction(loss, some, y)
+            if (
+                y.dtype.kind in "iub"
+                and y.shape == (len(y),)
+                and len(outputs) == 1
+                and outputs[0] > int(y.max())
+            ):
+                return found + _check_classes(loss, y, outputs[0])
+            return found + (_check_targets(loss, y) if y.shape[1:] == outputs else [])
+    except (ValueError, IndexError, TypeError):  # another kind of loss, to which these questions mean nothing
+        return []
+
+
+def _check_reduction(loss: Loss, scores: Array, y: Array) -> list[Finding]:
+    once, g_once = loss(scores, y)
+    twice, g_twice = loss(np.concatenate([scores, scores]), np.concatenate([y, y]))
+    half = np.asarray(g_twice)[: len(y)]
+    summed = abs(half - g_once).max() < 1e-6 * abs(np.asarray(g_once)).max()
+    if not summed:
+        return []
+    both = np.isclose(twice, 2 * once)
+    what = "loss and gradient double" if both else "the gradient of a row stays the same, as in a sum,"
+    return [
+        Finding(
+            "loss summed over the batch",
+            f"With every example twice in a batch, {what}: the step grows with the batch size.",
+            layer="loss",
+            remedy={"average_loss": True},
+            confidence=0.98,
+            level=WARNING,  # legitimate with a rate that is small enough; `diagnose` knows whether it is
+        )
+    ]
+
+
+def _check_classes(loss: Loss, y: Array, classes: int) -> list[Finding]:
+    right = np.eye(classes)[y]
+    wrong = np.roll(right, 1, axis=1)
+    perfect, at_zero, at_wrong = (
+        float(loss(scores, y)[0]) for scores in (SURE * right, 0 * right, SURE * wrong)
+    )
+    found = []
+    floor = np.log1p((classes - 1) * np.exp(-1.0))  # what is left where probabilities are taken for scores
+    if not perfect < at_zero or not perfect < at_wrong:
+        found.append(
+            Finding(
+                "loss does not fit the task",
+                f"Scores that are perfect have a loss of {perfect:.3g}, equal scores {at_zero:.3g}, wrong ones "
+                f"{at_wrong:.3g}: being right is not what lowers it.",
+                layer="loss",
+                remedy={"loss": "softmax"},
+                confidence=0.98,
+            )
+        )
+    elif abs(perfect - floor) < 0.02 * floor:
+        found.append(
+            Finding(
+                "softmax applied twice",
+                f"Perfect scores still have a loss of {perfect:.3g}: log(1 + {classes - 1}/e), which is what "
+                f"is left if the loss takes probabilities for scores.",
+                layer="loss",
+                remedy={"loss": "softmax"},
+                confidence=0.98,
+            )
+        )
+    far = [float(loss(FAR * scores, y)[0]) for scores in (right, wrong)]
+    if not np.isfinite(far).all() or not np.isfinite(loss(FAR * right + FAR, y)[1]).all():
+        found.append(
+            Finding(
+                "loss not finite for large scores",
+                f"Scores of {FAR:.0f} give a loss of {far[0]:.3g} where they are right and {far[1]:.3g} where they "
+                f"are wrong.",
+                layer="loss",
+                remedy={"loss": "softmax"},
+                confidence=0.9,
+                level=WARNING,  # until scores get there
+            )
+        )
+    return found
+
+
+def _check_targets(loss: Loss, y: Array) -> list[Finding]:
+    spread = float(np.std(y)) or 1.0
+    right, off = y.astype(float), y + spread
+    if np.isin(y, (0, 1)).all():  # scores of a binary cross-entropy may stand for them, and have no end
+        right, off = SURE * (2 * y - 1), SURE * (1 - 2 * y)
+    perfect, near = float(loss(right, y)[0]), float(loss(off, y)[0])
+    found = []
+    if not perfect < near:
+        found.append(
+            Finding(
+                "loss does not fit the task",
+                f"Scores that are right have a loss of {perfect:.3g}, scores that are not {near:.3g}.",
+                layer="loss",
+                remedy={"loss": "mse"},
+                confidence=0.98,
+            )
+        )
+    for times in (3.0, 100.0):
+        if not np.any(np.asarray(loss(right + times * (off - right), y)[1])):
+            found.append(
+                Finding(
+                    "loss without gradient for large errors",
+                    f"Predictions that miss by {times * spread:.3g}, {times:.0f} deviations of the targets, get a "
+                    f"gradient of exactly 0: the worse the error, the less is learnt from it.",
+                    layer="loss",
+                    remedy={"loss": "huber"},
+                    confidence=0.98,
+                )
+            )
+            break
+    return found
+
+
+# -- the network
+
+
+def _check_symmetry(network: Network) -> list[Finding]:
+    monitor = GradientMonitor()
+    monitor.before(0, network.params)
+    return symmetric(monitor.record.facts)
+
+
+def _check_linear(network: Network, x: Array, rng: np.random.Generator) -> list[Finding]:
+    """An affine map keeps the middle between two points in the middle, and nothing else does that everywhere."""
+    matrices = [name for name, w in network.params.items() if w.ndim == 2]
+    if len(matrices) < 2 or x.dtype.kind != "f":
+        return []
+    mode, network.mode = network.mode, "test"
+    a, b = 3 * rng.normal(size=x.shape).astype(x.dtype), 3 * rng.normal(size=x.shape).astype(x.dtype)
+    ends = network.forward(a), network.forward(b)
+    middle = network.forward((a + b) / 2)
+    network.mode = mode
+    spread = float(np.abs(ends[0] - ends[1]).max())
+    bent = float(np.abs(middle - (ends[0] + ends[1]) / 2).max()) / spread if spread else np.inf
+    rounding = 1e-3 if x.dtype == np.float32 else 1e-9
+    if not bent < rounding:
+        return []
+    return [
+        Finding(
+            "no non-linearity",
+            f"The {len(matrices)} layers together are one affine map: half way between two inputs, the scores are half "
+            f"way between theirs.",
+            layer="network",
+            remedy={"activation": "relu"},
+            confidence=0.95,
+            level=WARNING,  # some tasks need no more
+        )
+    ]
+
+
+def _check_range(network: Network, facts: dict[str, Any]) -> list[Finding]:
+    monitor = GradientMonitor()
+    for _ in watch(network, [], monitor):
+        pass
+    last = list(leaves(network))[-1]
+    return out_of_reach(monitor.record.facts["bounds"].get(last), facts, last)
+
+
+def _check_initial_loss(network: Network, data: Batch, loss: Loss, rng: np.random.Generator) -> list[Finding]:
+    """For a softmax, random scores of variance v cost about v / 2 on top of ln C, and no more."""
+    x, y = data
+    if y.dtype.kind not in "iub" or y.ndim != 1:
+        return []
+    rows = rng.permutation(len(x))[:200]
+    network.mode = "train"
+    scores = network.forward(x[rows])
+    value = float(loss(scores, y[rows])[0])
+    if scores.ndim != 2 or not np.isclose(
+        float(loss(0 * scores, y[rows])[0]), np.log(scores.shape[1]), rtol=1e-3
+    ):
+        return []
+    variance = float(scores.var(axis=1).mean())
+    expected = float(np.log(scores.shape[1]) + variance / 2)
+    if variance < 25 and value < 2 * expected:
+        return []
+    return [
+        Finding(
+            "initial weights too large",
+            f"The loss starts at {value:.3g}; ln {scores.shape[1]} is {np.log(scores.shape[1]):.3g}, and the first "
+            f"scores have a variance of {variance:.3g} about their mean, where 1 is usual.",
+            layer=list(leaves(network))[-1],
+            remedy={"initialization": "he"},
+            confidence=0.7,
+            level=WARNING,
+        )
+    ]
+
+
+def _check_gradients(network: Network, few: Batch, loss: Loss, rng: np.random.Generator) -> list[Finding]:
+    network.mode = "train"
+    if _is_random(network, few[0]):  # dropout: another function at each call has no gradient
+        network.mode = "test"
+    scores: Any = network.forward(few[0])
+    value, dscores = loss(scores, few[1])
+    if not (np.isfinite(value) and np.isfinite(dscores).all()):
+        return []  # there is no gradient to be right or wrong
+    if _adds_up(network, few, loss):
+        return [
+            Finding(
+                "gradients accumulate",
+                "A second backward pass adds to the gradients of the first.",
+                layer="network",
+                remedy={"zero_gradients": True},
+                confidence=0.97,
+            )
+        ]
+    of_loss = gradient_check(
+        lambda at: loss(at["scores"], few[1])[0], {"scores": scores}, {"scores": dscores}, rng
+    )
+    if of_loss.verdict == "wrong":
+        layer, tensor = "loss", of_loss.wrong[0]
+    else:
+        report: NetworkReport = check_network(network, *few, loss, rng)
+        if report.culprit is None or report.finding is None:
+            return []  # where every part is right by itself, so is the whole, and its measurement is too coarse
+        layer, tensor = report.culprit, report.finding
+    return [
+        Finding(
+            "wrong gradient",
+            f"The gradient does not agree with the measured one; {tensor}",
+            layer=layer,
+            remedy={"repair_backward": layer},
+            confidence=0.99,
+        )
+    ]
+
+
+def _adds_up(network: Network, few: Batch, loss: Loss) -> bool:
+    """Whether gradients of a second pass contain those of the first."""
+    norms = []
+    for _ in range(3):
+        network.backward_params(loss(network.forward(few[0]), few[1])[1])
+        norms.append(sum(float(np.abs(g).sum()) for g in network.grads.values()))
+    return (
+        norms[0] > 0
+        and norms[2] > 1.2 * norms[1] > 1.2 * norms[0]
+        and norms[2] - norms[1] > 0.9 * (norms[1] - norms[0])
+    )
+
+
+def _is_random(network: Network, x: Array) -> bool:
+    """Whether two passes in the mode that the network is in differ."""
+    return not np.array_equal(network.forward(x), network.forward(x), equal_nan=True)
+
+
+def _check_test_mode(network: Network, x: Array) -> list[Finding]:
+    network.mode = "test"
+    found = check_agreement(network.forward, x)
+    if not (found["repeat"] > REPEAT or found["alone"] > ALONE):  # nor if they are not numbers
+        return []
+    return [
+        Finding(
+            "evaluation in training mode",
+            f"In test mode, two passes over the same rows differ by {found['repeat']:.1%} of the spread of the scores, "
+            f"and rows alone or among others by {found['alone']:.1%}.",
+            layer="network",
+            remedy={"evaluation_mode": "test"},
+            confidence=0.9,
+        )
+    ]
+
+
+def _check_overfit(network: Network, few: Batch, loss: Loss, rng: np.random.Generator) -> list[Finding]:
+    network.mode = "train"
+    params = network.params
+    start = float(loss(network.forward(few[0]), few[1])[0])
+    records = fit(
+        network, few, loss, adam, steps=OVERFIT_STEPS, learning_rate=0.01, batch_size=len(few[0]), rng=rng
+    )
+    losses = [record.loss for record in records]
+    network._set_params(params)
+    if min(losses) < 0.5 * start or not np.isfinite(start):
+        return []
+    return [
+        Finding(
+            "not learning",
+            f"Of {len(few[0])} examples alone, {OVERFIT_STEPS} steps of Adam bring the loss from {start:.3g} "
+            f"to {losses[-1]:.3g} only; any network that works learns them by heart.",
+            layer="network",
+            confidence=0.6,
+            level=WARNING,
+        )
+    ]
