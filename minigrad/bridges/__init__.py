@@ -1,1 +1,1 @@
-"""The instruments of this library on models of other ones. Each is imported only by whoever has that library."""
+"""The instruments of this library on models of other ones. None of those is imported before one of its models comes."""

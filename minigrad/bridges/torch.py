@@ -23,10 +23,6 @@ from numpy.typing import NDArray
 from minigrad.diagnosis import Finding, describe_data, diagnose
 from minigrad.monitor import INPUT, GradientMonitor
 
-torch: Any = importlib.import_module(
-    "torch"
-)  # not a plain import: nobody else needs it, the type checker neither
-
 __all__ = ["Watcher", "watch"]
 
 BOUNDS = {
