@@ -322,7 +322,8 @@ if ready(relative_error, numerical_gradient):
 #
 # The input is a minibatch of $N$ examples. An example may itself be an array, such as a picture of shape
 # $(d_1, \dots, d_k)$, so it is flattened to $D = d_1 \cdots d_k$ numbers first. The `cache` is whatever your backward
-# pass will want to see again.
+# pass will want to see again. Each call has its own: a network calls the same function once for every layer before the
+# first of them goes back.
 #
 # **Exercise `affine_forward`** (core, 3 points).
 
