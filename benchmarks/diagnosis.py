@@ -8,7 +8,8 @@ were frozen. What counts as the right answer stands in `FAULTS` of `benchmarks/d
 before. A fault counts on an architecture where it does harm: its run ends more than a tenth of the way from guessing to
 perfect below the same run without it, and that one gets three quarters of the way. A control counts where it gets as
 far. Every fault is trained, diagnosed, cured by the remedy of the first finding, and trained again; it is healed if it
-then ends within that tenth.
+then ends within that tenth. The last column of the tables of faults is about the runs in which one did no harm: in how
+many of them it was named all the same, be it as a warning.
 """
 
 from __future__ import annotations
@@ -48,9 +49,8 @@ from diagnosis_tools import OTHERS
 from minigrad.datasets import digits
 from minigrad.diagnosis import Finding, debug_training, diagnose
 from minigrad.losses import softmax_loss
-from minigrad.monitor import GradientMonitor, watch
+from minigrad.monitor import GradientMonitor, Record, watch
 from minigrad.optimizers import adam
-from minigrad.record import Record
 from minigrad.training import fit
 
 SEEDS = 5

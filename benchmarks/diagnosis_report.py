@@ -156,8 +156,8 @@ def summary(results: list[Result], half: str) -> list[str]:
 def by_fault(results: list[Result], half: str) -> list[str]:
     """How each fault of one half fared."""
     lines = [
-        "| fault | runs | named first | named | record alone, first | healed | named first instead |",
-        "|---|---|---|---|---|---|---|",
+        "| fault | runs | named first | named | record alone, first | healed | named first instead | no harm: named |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in FAULTS:
         rows = [r for r in results if r.half == half and r.name == name and counts(r)]
@@ -173,7 +173,15 @@ def by_fault(results: list[Result], half: str) -> list[str]:
             sum(map(healed, rows)),
         ]
         said = ", ".join(f"{cause} ({n})" for cause, n in wrong.items())
-        lines.append(f"| {name} | {len(rows)} | {' | '.join(map(str, cells))} | {said} |")
+        harmless = [
+            r
+            for r in results
+            if r.half == half and r.name == name and r.reference >= LEARNS and not counts(r)
+        ]
+        seen = sum(any(f.cause in FAULTS[name].accepted for f in r.findings) for r in harmless)
+        lines.append(
+            f"| {name} | {len(rows)} | {' | '.join(map(str, cells))} | {said} | {seen} of {len(harmless)} |"
+        )
     return lines
 
 

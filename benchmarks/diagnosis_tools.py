@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from minigrad.record import Record
+from minigrad.monitor import Record
 
 
 def autotrainer(record: Record) -> tuple[str, ...]:

@@ -15,12 +15,14 @@ from minigrad.diagnosis import (
     Finding,
     check_agreement,
     check_gradient_flow,
+    check_loss,
     compare_rates,
     compare_targets,
     debug_training,
     describe_data,
     diagnose,
     draw,
+    preflight,
 )
 from minigrad.diagnosis.finding import WARNING, arranged, revived
 from minigrad.initializers import he_normal
@@ -28,7 +30,6 @@ from minigrad.monitor import GradientMonitor, read_record
 from minigrad.network import Layer, Sequential
 from minigrad.optimizers import adam
 from minigrad.plots import png
-from minigrad.preflight import check_loss, preflight
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SMALL = {

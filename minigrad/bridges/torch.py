@@ -64,7 +64,7 @@ def watch(
     Notes
     -----
     Of recurrent modules the gradient through time is not seen, and nothing is checked before training: what
-    `minigrad.preflight` proves about a loss has to be concluded here from the run.
+    `preflight` proves about a loss has to be concluded here from the run.
     """
     return Watcher(model, optimizer, every, data, stream)
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.diagnosis.finding import FAILURE, WARNING, Finding
-from minigrad.monitor import INPUT
-from minigrad.record import Record, Snapshot
+from minigrad.monitor import INPUT, Record, Snapshot
 
 # A run that has come this far from guessing to perfect is not ill because a number of it looks unusual.
 WORKS = 0.9

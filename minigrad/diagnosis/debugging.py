@@ -9,14 +9,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad import preflight as checks  # which imports this package
+from minigrad.diagnosis.before_training import preflight
 from minigrad.diagnosis.data import describe_data
 from minigrad.diagnosis.evaluation import Predict, measure_evaluation
 from minigrad.diagnosis.finding import Finding
 from minigrad.diagnosis.rules import diagnose
-from minigrad.monitor import GradientMonitor, outputs_of, watch
+from minigrad.monitor import GradientMonitor, Record, outputs_of, watch
 from minigrad.network import Network
-from minigrad.record import Record
 from minigrad.training import Clip, Loss, Optimizer, fit
 from minigrad.training import accuracy as share_of_right
 
@@ -97,7 +96,7 @@ def debug_training(
     ['parameters not updated']
     """
     x, y = np.asarray(data[0]), np.asarray(data[1])
-    before = checks.preflight(network, (x, y), loss, rng)
+    before = preflight(network, (x, y), loss, rng)
     probed = x[:: max(1, len(x) // PROBED)][:PROBED]
     monitor = GradientMonitor(every, probe=lambda: outputs_of(network, probed), stream=stream)
     monitor.record.facts |= {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.diagnosis.finding import FAILURE, Finding
-from minigrad.record import Record, Snapshot
+from minigrad.monitor import Record, Snapshot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

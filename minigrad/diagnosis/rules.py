@@ -12,7 +12,7 @@ from minigrad.diagnosis import _updates as updates
 from minigrad.diagnosis._run import Run, judged
 from minigrad.diagnosis.finding import FAILURE, Finding, arranged, revived
 from minigrad.diagnosis.thresholds import THRESHOLDS
-from minigrad.record import Record
+from minigrad.monitor import Record
 
 __all__ = ["diagnose"]
 

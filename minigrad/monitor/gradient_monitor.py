@@ -1,25 +1,9 @@
-"""What to record of a training run: a few numbers for each layer, every so many steps, and nothing about networks.
-
-A `GradientMonitor` is told twice in a step what the named arrays are::
-
-    for step in range(steps):
-        monitor.before(step, params)
-        ...                                     # forward, loss, backward, update: whatever yours look like
-        monitor.after(step, params, grads, loss, activations=activations)
-
-and keeps a `Record`, which is data: numbers by name, that go to a file and come back. What they mean is for
-`minigrad.diagnosis` to say. For a network of this library, `watch` makes both calls::
-
-    monitor = GradientMonitor()
-    for step in watch(network, fit(network, data, softmax_loss, adam, ...), monitor):
-        ...
-"""
+"""What to record of a step, from named arrays; nothing here knows of networks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import IO, Any
 
@@ -28,21 +12,10 @@ from numpy.typing import NDArray
 
 from minigrad.activity import count_dead_relus, saturated_fraction
 from minigrad.clipping import clip_grad_norm
-from minigrad.network import Layer, Network
-from minigrad.record import Numbers, Record, Snapshot, as_json, read_record
-from minigrad.training import Step
+from minigrad.monitor.record import Numbers, Record, Snapshot, as_json
+from minigrad.monitor.sizes import dot, is_symmetric, norm_of, norm_of_all, over
 
-__all__ = [
-    "INPUT",
-    "GradientMonitor",
-    "Record",
-    "Snapshot",
-    "leaves",
-    "outputs_of",
-    "read_record",
-    "update_ratio",
-    "watch",
-]
+__all__ = ["INPUT", "GradientMonitor"]
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -139,7 +112,7 @@ class GradientMonitor:
             self.record.facts["symmetric"] = [
                 name
                 for k, (name, w) in enumerate(self._first.items())
-                if _is_symmetric(w) and (w.any() or not k)
+                if is_symmetric(w) and (w.any() or not k)
             ]  # zeros further up are a choice: the branch of a residual block may start with them
         if self.due(step):
             self._before = {name: keep(w) for name, w in params.items()}
@@ -185,7 +158,7 @@ class GradientMonitor:
         """
         loss = float(loss)
         record = self.record
-        norm = _norm_of_all(grads) if gradient_norm is None else float(gradient_norm)
+        norm = norm_of_all(grads) if gradient_norm is None else float(gradient_norm)
         self._note(loss, norm, accuracy, learning_rate)
         broken = not math.isfinite(loss) and math.isfinite(
             record.losses[-2] if len(record.losses) > 1 else 0.0
@@ -207,7 +180,7 @@ class GradientMonitor:
                 snapshot.params = {n: self._param(n, w, grads.get(n)) for n, w in params.items()}
                 snapshot.activations = {n: self._activation(n, a) for n, a in (activations or {}).items()}
                 snapshot.probe = self._probe_now
-                snapshot.state = {n: _norm(a - self._first_state[n]) for n, a in (state or {}).items()}
+                snapshot.state = {n: norm_of(a - self._first_state[n]) for n, a in (state or {}).items()}
             snapshot.through_time = {
                 n: [float(v) for v in norms] for n, norms in (through_time or {}).items()
             }
@@ -249,25 +222,25 @@ class GradientMonitor:
 
     def _param(self, name: str, after: Array, gradient: Array | None) -> Numbers:
         after = np.asarray(after)
-        found: Numbers = {"weight": _norm(after)}
+        found: Numbers = {"weight": norm_of(after)}
         first = self._first.get(name)
         if first is not None and self._far:
-            found["moved"] = _over(_norm(after - first), _norm(first))
+            found["moved"] = over(norm_of(after - first), norm_of(first))
         g = None if gradient is None else np.asarray(gradient)
         if g is not None:
-            found["gradient"] = norm = _norm(g)
+            found["gradient"] = norm = norm_of(g)
             found["rms"] = norm / math.sqrt(max(g.size, 1))
             last = self._last_grads.get(name)
             if last is not None and g.ndim >= BATCHED:
-                found["turn"] = _over(_dot(g, last), norm * _norm(last))
+                found["turn"] = over(dot(g, last), norm * norm_of(last))
         before = self._before.get(name)
         if before is not None:
             update = after - before
-            found["weight"], found["update"] = _norm(before), _norm(update)
-            found["ratio"] = _over(found["update"], found["weight"])
+            found["weight"], found["update"] = norm_of(before), norm_of(update)
+            found["ratio"] = over(found["update"], found["weight"])
             if g is not None and g.ndim >= BATCHED:
-                found["shrink"] = _over(-_dot(update, before), found["update"] * found["weight"])
-                found["along"] = _over(-_dot(update, g), found["update"] * found["gradient"])
+                found["shrink"] = over(-dot(update, before), found["update"] * found["weight"])
+                found["along"] = over(-dot(update, g), found["update"] * found["gradient"])
         return found
 
     def _activation(self, name: str, out: Array) -> Numbers:
@@ -277,7 +250,7 @@ class GradientMonitor:
         mean = float(np.add.reduce(flat)) / n
         found = {
             "mean": mean,
-            "std": math.sqrt(max(0.0, _dot(flat, flat) / n - mean * mean))
+            "std": math.sqrt(max(0.0, dot(flat, flat) / n - mean * mean))
             if math.isfinite(mean)
             else math.nan,
             "zeros": 1 - int(np.count_nonzero(flat)) / n,
@@ -321,226 +294,6 @@ class GradientMonitor:
             line["facts"] = self.record.facts
         self.stream.write(as_json(line) + "\n")
         self._written = len(self.record.losses)
-
-
-def update_ratio(before: Array, after: Array) -> float:
-    """How far an update moved the weights, relative to their size.
-
-    Parameters
-    ----------
-    before, after : ndarray, of the same shape
-        The weights on either side of an update.
-
-    Returns
-    -------
-    float
-        The norm of the difference over the norm of `before`; infinite where weights of zero moved, and 0 where
-        nothing did.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    Notes
-    -----
-    Not the learning rate times the gradient: with momentum, Adam, weight decay or clipping, that is not the update.
-
-    Examples
-    --------
-    >>> update_ratio(np.array([3.0, 4.0]), np.array([3.0, 3.5]))
-    0.1
-    """
-    before, after = np.asarray(before), np.asarray(after)
-    if before.shape != after.shape:
-        raise ValueError(f"update_ratio: before has shape {before.shape} but after has shape {after.shape}")
-    moved, size = _norm(after - before), _norm(before)
-    return moved / size if size else math.inf if moved else 0.0
-
-
-def watch(network: Network, records: Iterable[Step], monitor: GradientMonitor) -> Iterator[Step]:
-    """Record the training of a network while it happens.
-
-    Parameters
-    ----------
-    network : Network
-        The one that is trained.
-    records : iterable of Step
-        From `fit`, which has not begun yet.
-    monitor : GradientMonitor
-        Keeps the record.
-
-    Returns
-    -------
-    records : iterator of Step
-        The same ones.
-
-    Examples
-    --------
-    >>> from minigrad.layers import affine_backward, affine_forward
-    >>> from minigrad.losses import mse_loss
-    >>> from minigrad.optimizers import sgd
-    >>> from minigrad.training import fit
-    >>> x = np.linspace(-1, 1, 20)[:, None]
-    >>> network = Layer(affine_forward, affine_backward, {"w": np.ones((1, 1)), "b": np.zeros(1)})
-    >>> rng, monitor = np.random.default_rng(0), GradientMonitor(every=5)
-    >>> run = fit(network, (x, 3 * x), mse_loss, sgd, steps=10, learning_rate=0.1, rng=rng)
-    >>> for step in watch(network, run, monitor):
-    ...     pass
-    >>> [snapshot.step for snapshot in monitor.record.snapshots], len(monitor.record.losses)
-    ([0, 5], 10)
-    """
-    parts = leaves(network)
-    monitor.copies = False
-    for name, part in parts.items():
-        bounds = _bounds(part)
-        if bounds:
-            monitor.record.facts["bounds"].setdefault(name, list(bounds))
-    iterator, number = iter(records), 0
-    while True:
-        due = monitor.due(number)
-        if due or not number:
-            monitor.before(number, network.params)
-        seen: dict[str, Array] = {}
-        times: dict[str, list[float]] = {}
-        if due:
-            with _listening(parts, seen, times):
-                step = next(iterator, None)
-        else:
-            step = next(iterator, None)
-        if step is None:
-            return
-        look = due or not math.isfinite(step.loss)
-        if not look and not monitor.due(number + 1):  # most steps, which are to cost nothing
-            monitor._note(step.loss, step.gradient_norm, step.accuracy, step.learning_rate)
-            yield step
-            number += 1
-            continue
-        monitor.after(
-            step.step,
-            network.params if look else {},
-            network.grads,
-            step.loss,
-            seen,
-            step.accuracy,
-            step.learning_rate,
-            gradient_norm=step.gradient_norm,
-            state=network.state if look else None,
-            through_time=times,
-        )
-        yield step
-        number += 1
-
-
-def leaves(network: Network, prefix: str = "") -> dict[str, Network]:
-    """The layers of a network by name, in the order of the forward pass; a layer alone is called "layer"."""
-    parts: dict[str, Network] = getattr(network, "parts", {})
-    if not parts:
-        return {prefix.removesuffix(".") or "layer": network}
-    return {n: leaf for key, part in parts.items() for n, leaf in leaves(part, f"{prefix}{key}.").items()}
-
-
-def outputs_of(network: Network, x: Array) -> dict[str, Array]:
-    """What each layer of a network returns for a batch, in test mode; for the probe of a monitor."""
-    seen: dict[str, Array] = {}
-    mode, network.mode = network.mode, "test"
-    try:
-        with _listening(leaves(network), seen, {}):
-            network.forward(x)
-    finally:
-        network.mode = mode
-    return seen
-
-
-@contextmanager
-def _listening(
-    parts: Mapping[str, Network], seen: dict[str, Array], times: dict[str, list[float]]
-) -> Iterator[None]:
-    """Note what each part returns, and the gradients that a recurrent one hands back, while this is open."""
-
-    def forward(name: str, method: Callable[[Array], Array]) -> Callable[[Array], Array]:
-        def call(x: Array) -> Array:
-            if np.asarray(x).dtype.kind != "i":  # numbers of words have no size
-                seen.setdefault(INPUT, x)
-            seen[name] = out = method(x)
-            return out
-
-        return call
-
-    def backward(name: str, method: Callable[[Array], Array]) -> Callable[[Array], Array]:
-        def call(dout: Array) -> Array:
-            dx = method(dout)
-            if np.ndim(dx) == 3:  # (N, T, D)
-                times[name] = np.sqrt(np.einsum("ntd,ntd->t", dx, dx)).tolist()
-            return dx
-
-        return call
-
-    heard: list[Any] = list(parts.values())
-    for name, part in parts.items():
-        heard_part: Any = part
-        heard_part.forward = forward(name, part.forward)
-        if "Wh" in part.params:
-            heard_part.backward = backward(name, part.backward)
-    try:
-        yield
-    finally:
-        for part in heard:  # the methods of the class are there again
-            part.__dict__.pop("forward", None)
-            part.__dict__.pop("backward", None)
-
-
-def _bounds(part: Network) -> tuple[float, float] | None:
-    """The ends of the range of an elementwise bounded function, found by asking it far out; None for all else.
-
-    A recurrent layer is known by the name of its weights: what it hands on lies between -1 and 1.
-    """
-    if "Wh" in part.params:
-        return -1.0, 1.0
-    if not isinstance(part, Layer) or part.params or part.options:
-        return None
-    far = np.array([[-60.0, -40.0, 0.0, 40.0, 60.0]])
-    try:
-        with np.errstate(all="ignore"):
-            out = np.asarray(part._forward(far)[0]).ravel()  # not part.forward: its cache is needed
-    except Exception:  # somebody's own layer, which wants another shape
-        return None
-    if out.shape != (5,) or not np.isfinite(out).all():
-        return None
-    low, high = float(out[0]), float(out[-1])
-    flat = abs(out[1] - low) < 1e-6 and abs(out[-2] - high) < 1e-6
-    return (low, high) if flat and low < high and low < out[2] < high else None
-
-
-def _is_symmetric(w: Array) -> bool:
-    """Whether all units of a layer have the same weights, whichever axis the units are on."""
-    if w.ndim < 2 or 1 in w.shape or not w.size:
-        return False  # a single unit is like no other
-    return any(bool((w == w.take([0], axis=axis)).all()) for axis in (0, 1))
-
-
-def _dot(a: Array, b: Array) -> float:
-    return float(np.vdot(a, b))
-
-
-def _norm(a: Array) -> float:
-    flat = np.asarray(a).ravel()
-    square = float(np.vdot(flat, flat).real)
-    if 1e-30 < square < 1e30:
-        return math.sqrt(square)
-    return float(
-        np.linalg.norm(flat.astype(np.float64))
-    )  # where float32 has overflowed, or lost what is small
-
-
-def _norm_of_all(arrays: Arrays) -> float:
-    with np.errstate(all="ignore"):
-        return math.hypot(*(_norm(array) for array in arrays.values()))
-
-
-def _over(a: float, b: float) -> float:
-    """A quotient; 0 where nothing moved, infinite where something moved that was zero."""
-    return a / b if b else math.copysign(math.inf, a) if a else 0.0
 
 
 def _first_nonfinite(activations: Arrays, loss: float, grads: Arrays, params: Arrays) -> str | None:
