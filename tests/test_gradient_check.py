@@ -202,6 +202,30 @@ def test_no_right_gradient_of_a_kinked_network_is_called_wrong(complex_step, see
     assert not report.wrong, str(report)
 
 
+@given(seed=st.integers(0, 10_000), gain=st.sampled_from([0.05, 0.1, 0.3, 1.0]))
+@settings(max_examples=25, deadline=None)
+def test_a_deep_network_that_hardly_lets_anything_through_is_checked(seed, gain):
+    """Examples die on the way, and a step that is small beside a bias of zero is huge beside their activations."""
+
+    def network(backward):
+        rng = np.random.default_rng(seed)
+        parts, n = [], 10
+        for depth in range(8):
+            w = gain * np.sqrt(2 / n) * rng.normal(size=(n, 16))
+            parts.append(Layer(layers.affine_forward, layers.affine_backward, {"w": w, "b": np.zeros(16)}))
+            parts.append(Layer(layers.relu_forward, backward if depth == 3 else layers.relu_backward))
+            n = 16
+        last = {"w": gain * rng.normal(size=(n, 4)), "b": np.zeros(4)}
+        return Sequential(*parts, Layer(layers.affine_forward, layers.affine_backward, last))
+
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(9, 10)), rng.integers(4, size=9)  # nine: no loss at which four classes balance
+    right = check_network(network(layers.relu_backward), x, y, softmax_loss, rng)
+    assert right.passed, str(right)
+    report = check_network(network(lambda dout, cache: dout), x, y, softmax_loss, rng)
+    assert report.culprit == "7", str(report)
+
+
 def test_a_kink_at_the_point_accepts_what_lies_between_its_sides():
     w = {"w": np.array([0.0, 1.0, -2.0])}
     rng = np.random.default_rng(0)
