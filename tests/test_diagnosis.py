@@ -28,7 +28,7 @@ from minigrad.diagnosis.finding import WARNING, arranged, revived
 from minigrad.initializers import he_normal
 from minigrad.monitor import GradientMonitor, read_record
 from minigrad.network import Layer, Sequential
-from minigrad.optimizers import adam
+from minigrad.optimizers import adam, sgd
 from minigrad.plots import png
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -212,6 +212,71 @@ def test_missing_numbers_in_the_data_come_before_all_they_bring_about():
         network(rng), (x, y), losses.softmax_loss, adam, steps=50, learning_rate=0.005, rng=rng
     )
     assert [f.cause for f in found.findings] == ["data not finite"]
+
+
+def with_dropout(rng):
+    noisy = (layers.dropout_forward, layers.dropout_backward)
+    parts = dict(network(rng, (64, 32, 32, 10)).parts)
+    dropped = {f"drop{k}": Layer(*noisy, None, {"mode": "train", "p": 0.05, "rng": rng}) for k in (0, 1)}
+    order = ("affine0", "act0", "drop0", "affine1", "act1", "drop1", "affine2")
+    return Sequential(**{name: (parts | dropped)[name] for name in order})
+
+
+def normalized(rng):
+    parts = dict(network(rng).parts)
+    scale = {"gamma": np.ones(32), "beta": np.zeros(32)}
+    norm = Layer(layers.batchnorm_forward, layers.batchnorm_backward, scale, {"mode": "train"})
+    return Sequential(affine0=parts["affine0"], norm=norm, act0=parts["act0"], affine1=parts["affine1"])
+
+
+def with_nan(rng):
+    net = network(rng)
+    net._set_params({**net.params, "affine1.w": np.full((32, 10), np.nan)})
+    return net
+
+
+@pytest.mark.parametrize(
+    ("cause", "build", "prepare", "settings"),
+    [
+        ("only one class", network, lambda x, y, xh, yh: (x, 0 * y, xh, yh), {}),
+        ("inputs not standardized", network, lambda x, y, xh, yh: (1e-4 * x, y, 1e-4 * xh, yh), {}),
+        ("held-out data differ", network, lambda x, y, xh, yh: (x, y, 50 * xh + 100, yh), {}),
+        ("held-out data differ", network, lambda x, y, xh, yh: (x, y, xh / 255, yh), {}),
+        ("held-out data differ", network, lambda x, y, xh, yh: (x, y, xh, (yh + 1) % 10), {}),
+        ("held-out data differ", network, lambda x, y, xh, yh: (x, y, xh, np.sort(yh)), {}),
+        ("dropout too strong", with_dropout, lambda *all_: all_, {}),
+        ("batch too small to normalize", normalized, lambda *all_: all_, {"batch_size": 1}),
+        ("batch too small to normalize", normalized, lambda *all_: all_, {"batch_size": 2}),
+        ("parameters not finite", with_nan, lambda *all_: all_, {}),
+    ],
+)
+def test_what_else_people_do_is_named_first(cause, build, prepare, settings):
+    """Mistakes around a network that the benchmark has not."""
+    x, y = digits()
+    x = (x - 0.305) / 0.376
+    x, y, x_held, y_held = prepare(x[:400], y[:400], x[400:700], y[400:700])
+    rng = np.random.default_rng(0)
+    found = debug_training(
+        build(rng), (x, y), losses.softmax_loss, sgd,
+        steps=200, learning_rate=0.1, rng=rng, held_out=(x_held, y_held), **settings,
+    )  # fmt: skip
+    assert found.findings[0].cause == cause, str(found)
+    assert found.findings[0].level == "failure"
+
+
+@pytest.mark.parametrize(("build", "keep"), [(network, 1.0), (normalized, 1.0), (with_dropout, 0.8)])
+def test_and_what_works_is_left_in_peace(build, keep):
+    x, y = digits()
+    x = (x - 0.305) / 0.376
+    rng = np.random.default_rng(0)
+    net = build(rng)
+    for part in net.parts.values():
+        part.options = tuple({**o, "p": keep} if "p" in o else o for o in part.options)
+    found = debug_training(
+        net, (x[:400], y[:400]), losses.softmax_loss, adam,
+        steps=200, learning_rate=0.01, rng=rng, held_out=(x[400:700], y[400:700]),
+    )  # fmt: skip
+    assert not [each for each in found.findings if each.level == "failure"], str(found)
 
 
 def test_a_record_from_a_file_has_the_same_diagnosis(tmp_path):

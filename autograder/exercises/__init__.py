@@ -1,8 +1,8 @@
 """The exercises of the course, one module for each assignment that has them.
 
-A module names its ``ASSIGNMENT`` and lists its ``EXERCISES``; it is found by being here. Where the course is
-handed to students (a bundle), the modules are absent and the visible sheets stand in their place, under
-``sheets/``.
+A module names its ``ASSIGNMENT`` and lists its ``EXERCISES``; it is found by being here. Another module may add
+exercises to the same assignment. Where the course is handed to students (a bundle), the modules are absent and the
+visible sheets stand in their place, under ``sheets/``.
 """
 
 import functools
@@ -59,6 +59,8 @@ GRADED_IN: dict[str, str] = {
     "minigrad.layers.smooth.gelu_tanh_backward": "09_modern_gradients",
     "minigrad.layers.smooth.silu_forward": "09_modern_gradients",
     "minigrad.layers.smooth.silu_backward": "09_modern_gradients",
+    "minigrad.layers.feed_forward.ffn_block_forward": "09_modern_gradients",
+    "minigrad.layers.feed_forward.ffn_block_backward": "09_modern_gradients",
     "minigrad.losses.classes.bce_with_logits_loss": "02_sigmoid_saturation",
     "minigrad.losses.errors.clipped_delta_loss": "07_clipped_loss",
     "minigrad.losses.errors.huber_loss": "07_clipped_loss",
@@ -108,6 +110,7 @@ GRADED_IN: dict[str, str] = {
     "minigrad.loss_scaling.scale_gradient": "09_modern_gradients",
     "minigrad.loss_scaling.unscale_gradients": "09_modern_gradients",
     "minigrad.loss_scaling.update_scale": "09_modern_gradients",
+    "minigrad.anomaly.first_nonfinite": "09_modern_gradients",
 }
 # Those of them that no exercise asks for, and what each would give away.
 SECOND_IMPLEMENTATIONS: dict[str, str] = {
@@ -161,6 +164,8 @@ UNGRADED: dict[str, str] = {
     "minigrad.diagnosis.losses.check_loss": "asks a loss; it holds none",
     "minigrad.diagnosis.data.describe_data": "measures data",
     "minigrad.diagnosis.data.check_data": "words what was measured",
+    "minigrad.diagnosis.data.familiarity": "measures data",
+    "minigrad.diagnosis.data.not_finite": "words what was measured",
     "minigrad.diagnosis.data.symmetric": "words what was measured",
     "minigrad.diagnosis.data.out_of_reach": "words what was measured",
     "minigrad.diagnosis.debugging.debug_training": "trains with what it is given, and says what it saw",
@@ -227,8 +232,13 @@ UNGRADED: dict[str, str] = {
 @functools.cache
 def assignments() -> dict[str, dict[str, Exercise]]:
     """Exercises by assignment and name, in the order in which they are listed."""
-    modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
-    found = {module.ASSIGNMENT: {e.name: e for e in module.EXERCISES} for module in modules}
+    found: dict[str, dict[str, Exercise]] = {}
+    for name in (module.name for module in pkgutil.iter_modules(__path__)):
+        module = importlib.import_module(f"{__name__}.{name}")
+        for exercise in module.EXERCISES:
+            if any(exercise.name in group for group in found.values()):
+                raise ValueError(f"{module.__name__}: there is another exercise named {exercise.name!r}")
+            found.setdefault(module.ASSIGNMENT, {})[exercise.name] = exercise
     return dict(sorted(found.items()))
 
 

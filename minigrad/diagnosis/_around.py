@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from minigrad.diagnosis._run import Run, judged
-from minigrad.diagnosis.data import check_data, out_of_reach, symmetric
+from minigrad.diagnosis.data import check_data, not_finite, out_of_reach, symmetric
 from minigrad.diagnosis.evaluation import ALONE, REPEAT
 from minigrad.diagnosis.finding import FAILURE, WARNING, Finding
 from minigrad.diagnosis.thresholds import THRESHOLDS
@@ -16,6 +16,10 @@ from minigrad.diagnosis.thresholds import THRESHOLDS
 def data(run: Run) -> Iterator[Finding]:
     found = check_data(run.data or run.inputs)
     found += symmetric(run.record.facts)
+    if run.snapshots:
+        found += not_finite(
+            {name: each.get("weight", 0.0) for name, each in run.snapshots[0].params.items()},
+        )
     if run.snapshots and run.snapshots[0].activations:
         last = list(run.snapshots[0].activations)[-1]
         found += out_of_reach(run.record.facts.get("bounds", {}).get(last), run.data, last)
@@ -26,7 +30,7 @@ def labels(run: Run) -> Iterator[Finding]:
     agreement, voted, chance = (run.data.get(name) for name in ("agreement", "voted", "chance"))
     if agreement is None or voted is None or chance is None or run.works or run.diverges:
         return
-    if any(finding.cause == "imbalanced classes" for finding in check_data(run.data)):
+    if _imbalanced(run):
         return  # too few of the other classes to have neighbours
     above = max(agreement, voted) - chance
     limit = THRESHOLDS["no structure"] * (1 - chance)
@@ -49,6 +53,64 @@ def labels(run: Run) -> Iterator[Finding]:
             remedy={"check_labels": True},
             confidence=0.75,
         )
+
+
+def held_out(run: Run) -> Iterator[Finding]:
+    """Whether what a run is judged by is what it was trained for."""
+    if run.works or run.held_out is None or run.stalls:
+        return
+    shift, scale, known = (run.evaluation.get(name) for name in ("shift", "scale", "known"))
+    agreement, chance = run.data.get("agreement"), run.data.get("chance", 0.0)
+    what = None
+    if (
+        shift is not None
+        and scale is not None
+        and not (shift < THRESHOLDS["moved away"] and 1 / THRESHOLDS["spread"] < scale < THRESHOLDS["spread"])
+    ):
+        what = (
+            f"The features of the held-out data are {shift:.2g} deviations away from those of the training data, and "
+            f"spread {scale:.2g} times as far."
+        )
+    elif (
+        known is not None
+        and agreement is not None
+        and agreement - chance > 0.3 * (1 - chance)
+        and not _imbalanced(run)  # too few of the other classes to be anybody's neighbours
+        and known - chance < THRESHOLDS["unknown"] * (agreement - chance)
+    ):
+        what = (
+            f"Neighbours within the training data agree in {agreement:.0%} of the cases; a held-out example and "
+            f"its nearest neighbour among them, in {known:.0%}."
+        )
+    if what:
+        yield Finding(
+            "held-out data differ",
+            f"{what} Training got {run.fitted:.0%} of the way, and {run.held_out:.0%} on the held-out data.",
+            layer="data",
+            remedy={"same_preparation": True},
+            confidence=0.85,
+        )
+
+
+def small_batch(run: Run) -> Iterator[Finding]:
+    """Normalized over two examples, a feature is 1 for one and -1 for the other, whatever it was; over one, 0."""
+    batch = run.record.facts.get("batch", 0)
+    if run.works or not run.snapshots or not 1 <= batch <= 2:
+        return
+    first = run.snapshots[0]
+    normalized = {run.layer_of(name) for name in first.state if "running" in name}
+    for name in first.activations:
+        size = run.size(first, name)
+        if name in normalized and first.activations[name]["peak"] <= 1.01 * size:
+            yield Finding(
+                "batch too small to normalize",
+                f"A batch has {batch} of the examples, and {name} normalizes over it: its outputs all have the size "
+                f"{size:.3g}.",
+                layer=name,
+                remedy={"batch_size": 32},
+                confidence=0.9,
+            )
+            return
 
 
 def little_data(run: Run) -> Iterator[Finding]:
@@ -138,3 +200,7 @@ def evaluation(run: Run) -> Iterator[Finding]:
             confidence=0.95,
             level=WARNING if run.works else FAILURE,
         )
+
+
+def _imbalanced(run: Run) -> bool:
+    return any(finding.cause == "imbalanced classes" for finding in check_data(run.data))

@@ -162,6 +162,7 @@ def judged(finding: Finding, run: Run) -> Finding:
         "symmetric weights": not run.works,
         "loss not finite for large scores": not all(map(math.isfinite, run.record.losses)),
         "imbalanced classes": run.held_out is not None and run.held_out < WORKS,
+        "dropout too strong": run.stalls,
     }
     if finding.cause in soft:
         return replace(finding, level=FAILURE if soft[finding.cause] else WARNING)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.diagnosis.data import check_data, describe_data, out_of_reach, symmetric
+from minigrad.diagnosis.data import check_data, describe_data, not_finite, out_of_reach, symmetric
 from minigrad.diagnosis.evaluation import ALONE, REPEAT, check_agreement
 from minigrad.diagnosis.finding import WARNING, Finding, arranged
 from minigrad.diagnosis.losses import check_loss
+from minigrad.diagnosis.thresholds import THRESHOLDS
 from minigrad.gradcheck import check_network, gradient_check
 from minigrad.gradcheck.layerwise import NetworkReport
-from minigrad.monitor import GradientMonitor, leaves, watch
+from minigrad.monitor import INPUT, GradientMonitor, leaves, outputs_of, watch
 from minigrad.network import Network
 from minigrad.optimizers import adam
 from minigrad.training import Loss, fit
@@ -29,6 +30,8 @@ Batch = tuple[Array, Array]
 
 FEW = 8  # rows for checks that cost many passes
 OVERFIT_STEPS = 150
+# Half of the units dropped in each of four layers make noise about 30 times the signal, and such a network can learn.
+NOISE_ROWS, NOISE_PASSES, DROWNED = 16, 64, 60.0
 
 
 def preflight(
@@ -80,10 +83,12 @@ def preflight(
         try:
             if not isinstance(network.grads, dict):  # a student's own class may return anything
                 raise TypeError("preflight: network.grads must be a dict")
+            findings += not_finite({name: float(np.abs(w).max(initial=0)) for name, w in params.items()})
             network.mode = "train"
             outputs = network.forward(few[0]).shape[1:]
             findings += check_loss(loss, y, outputs, rng)
             findings += _check_symmetry(network)
+            findings += _check_noise(network, x, rng)
             findings += _check_linear(network, few[0], rng)
             findings += _check_range(network, facts)
             findings += _check_initial_loss(network, (x, y), loss, rng)
@@ -102,6 +107,29 @@ def _check_symmetry(network: Network) -> list[Finding]:
     monitor = GradientMonitor()
     monitor.before(0, network.params)
     return symmetric(monitor.record.facts)
+
+
+def _check_noise(network: Network, x: Array, rng: np.random.Generator) -> list[Finding]:
+    """How much of the scores is drawn anew at each pass, against what the inputs make of them."""
+    rows = np.sort(rng.permutation(len(x))[:NOISE_ROWS])
+    if len(rows) < FEW or not _is_random(network, x[rows]):
+        return []
+    passes = np.stack([network.forward(x[rows]) for _ in range(NOISE_PASSES)])
+    noise = float(passes.var(axis=0, ddof=1).mean())
+    signal = float(passes.mean(axis=0).var(axis=0, ddof=1).mean()) - noise / NOISE_PASSES
+    if not noise > DROWNED * max(signal, 0.0):
+        return []
+    return [
+        Finding(
+            "dropout too strong",
+            f"From one pass to the next the scores of a row vary {noise / max(signal, 1e-300):.3g} times as much as "
+            f"the scores of different rows do.",
+            layer="network",
+            remedy={"dropout_keep": 0.8},
+            confidence=0.85,
+            level=WARNING,  # a deep network may learn all the same
+        )
+    ]
 
 
 def _check_linear(network: Network, x: Array, rng: np.random.Generator) -> list[Finding]:
@@ -162,12 +190,22 @@ def _check_initial_loss(network: Network, data: Batch, loss: Loss, rng: np.rando
             "initial weights too large",
             f"The loss starts at {value:.3g}; ln {scores.shape[1]} is {np.log(scores.shape[1]):.3g}, and the first "
             f"scores have a variance of {variance:.3g} about their mean, where 1 is usual.",
-            layer=list(leaves(network))[-1],
+            layer=_first_large(network, x[rows]),
             remedy={"initialization": "he"},
             confidence=0.7,
             level=WARNING,
         )
     ]
+
+
+def _first_large(network: Network, x: Array) -> str:
+    """The first layer whose output is far larger than the inputs; if there is none, the last."""
+    inputs = float(np.sqrt(np.mean(np.square(x)))) if x.dtype.kind == "f" else 1.0
+    for name, out in outputs_of(network, x).items():
+        size = float(np.sqrt(np.mean(np.square(out))))
+        if name != INPUT and not size <= THRESHOLDS["grown"] * max(inputs, 1.0):
+            return name
+    return list(leaves(network))[-1]
 
 
 def _check_gradients(network: Network, few: Batch, loss: Loss, rng: np.random.Generator) -> list[Finding]:

@@ -9,15 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from minigrad.diagnosis.finding import WARNING, Finding
 
-__all__ = ["check_data", "describe_data", "out_of_reach", "symmetric"]
+__all__ = ["check_data", "describe_data", "familiarity", "not_finite", "out_of_reach", "symmetric"]
 
 Array = NDArray[Any]
+Batch = tuple[ArrayLike, ArrayLike]
 
 ASKED = 800  # examples whose neighbours are looked for
 NEIGHBOURS = 15
 SHIFTS = (-2, -1, 1, 2)
 
 LARGE = 5.0  # root mean square of the inputs; standardized ones have 1, pixels from 0 to 255 about 100
+SMALL = 0.01  # the same; of a thousand words, one of which is there, it is 0.03
 CONSTANT = 10.0  # times the deviation of the other features
 COMMON = 0.85  # share of one class
 TIMES = 25.0  # how many times as large the largest class is as the others are on average
@@ -102,6 +104,37 @@ def describe_data(x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     return found
 
 
+def familiarity(train: Batch, held_out: Batch) -> dict[str, float]:
+    """Compare held-out data with those that a network is trained on, as `measure_evaluation` reports it."""
+    x, x_held = (np.asarray(part[0]) for part in (train, held_out))
+    y, y_held = (np.asarray(part[1]) for part in (train, held_out))
+    if x.dtype.kind != "f" or x_held.dtype.kind != "f" or x.shape[1:] != x_held.shape[1:]:
+        return {}
+    if min(len(x), len(x_held)) < 2 * NEIGHBOURS or not (np.isfinite(x).all() and np.isfinite(x_held).all()):
+        return {}
+    flat, held = (part.reshape(len(part), -1).astype(np.float64) for part in (x, x_held))
+    mean, std = flat.mean(axis=0), flat.std(axis=0)
+    varying = std > 1e-6 * (np.abs(mean) + 1e-300)
+    if not varying.any():
+        return {}
+    flat, held = ((part[:, varying] - mean[varying]) / std[varying] for part in (flat, held))
+    found = {
+        "shift": float(np.median(np.abs(held.mean(axis=0)))),
+        "scale": float(np.median(held.std(axis=0))),
+    }
+    a, b = held[:ASKED], flat[:ASKED]
+    nearest = np.argmin(np.einsum("nd,nd->n", b, b) - 2 * a @ b.T, axis=1)
+    labels, wanted = y[:ASKED][nearest], y_held[:ASKED]
+    if y.dtype.kind in "iub" and y.ndim == 1:
+        recalls = [float((labels == wanted)[wanted == each].mean()) for each in np.unique(wanted)]
+        found["known"] = float(np.mean(recalls))  # each class counts the same, as in `agreement`
+    elif y.dtype.kind == "f":
+        found["known"] = _correlation(
+            labels.reshape(len(labels), -1)[:, 0], wanted.reshape(len(wanted), -1)[:, 0]
+        )
+    return found
+
+
 def check_data(facts: dict[str, Any]) -> list[Finding]:
     """Say what is wrong with data, of what `describe_data` has measured.
 
@@ -132,7 +165,7 @@ def check_data(facts: dict[str, Any]) -> list[Finding]:
             )
         )
     rms, low, high = facts.get("rms", 0.0), facts.get("low", 0.0), facts.get("high", 0.0)
-    if rms > LARGE:
+    if rms > LARGE or 0 < rms < SMALL:
         found.append(
             Finding(
                 "inputs not standardized",
@@ -170,6 +203,16 @@ def check_data(facts: dict[str, Any]) -> list[Finding]:
                 )
             )
     share, others = facts.get("largest_share", 0.0), facts.get("classes", 1) - 1
+    if facts.get("classes") == 1:
+        found.append(
+            Finding(
+                "only one class",
+                f"All {facts['examples']} examples are of one class: the same answer to everything is right.",
+                layer="data",
+                remedy={"check_labels": True},
+                confidence=0.95,
+            )
+        )
     if others and (share > COMMON or share * others > TIMES * (1 - share)):
         found.append(
             Finding(
@@ -200,6 +243,21 @@ def symmetric(facts: dict[str, Any]) -> list[Finding]:
             remedy={"initialization": "random"},
             confidence=0.97,
         )
+    ]
+
+
+def not_finite(norms: dict[str, float]) -> list[Finding]:
+    """Whether a parameter holds a NaN or an infinity before the first step, of the norms of all."""
+    names = [name for name, norm in norms.items() if not np.isfinite(norm)]
+    return [
+        Finding(
+            "parameters not finite",
+            f"Before the first step there are NaN or infinite numbers in {', '.join(names[:3])}.",
+            layer=names[0].rpartition(".")[0] or names[0],
+            remedy={"initialization": "he"},
+            confidence=1.0,
+        )
+        for _ in names[:1]
     ]
 
 

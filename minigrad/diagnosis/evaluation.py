@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.diagnosis.data import familiarity
+
 __all__ = ["check_agreement", "measure_evaluation"]
 
 Array = NDArray[Any]
@@ -65,7 +67,9 @@ def measure_evaluation(predict: Predict, train: Batch, held_out: Batch | None = 
     dict
         `train_progress` and `progress` (of the held-out data): 0 for a constant answer, 1 for a perfect one; of
         classes, and of zeros and ones, the mean recall above chance, of numbers the explained share of the variance.
-        `repeat` and `alone` as of `check_agreement`.
+        `repeat` and `alone` as of `check_agreement`. Of held-out data also `shift`, how far their features are from
+        those of the training data, in deviations, `scale`, how many times as far they spread, and `known`, the share
+        of them whose nearest neighbour among the training data has their class.
 
     Examples
     --------
@@ -77,7 +81,7 @@ def measure_evaluation(predict: Predict, train: Batch, held_out: Batch | None = 
     for name, part in (("train_progress", train), ("progress", held_out)):
         if part is not None:
             found[name] = _progress(np.asarray(predict(part[0])), np.asarray(part[1]))
-    return found
+    return found | (familiarity(train, held_out) if held_out is not None else {})
 
 
 def _progress(scores: Array, y: Array) -> float:

@@ -42,9 +42,30 @@ CAUSES: dict[str, Cause] = {
         "Drop or fill in what is missing before training.",
         ("evaluation in training mode", "parameters not updated", *_UNITS, *_BLOWN_UP, *_STUCK),
     ),
+    "parameters not finite": Cause(
+        "Look at how this parameter was drawn, or loaded.",
+        (
+            "wrong gradient",
+            "evaluation in training mode",
+            "parameters not updated",
+            "initial weights too large",
+            "dropout too strong",
+            *_UNITS,
+            *_BLOWN_UP,
+            *_STUCK,
+        ),
+    ),
     "labels shifted": Cause(
         "Move the labels back beside their inputs.",
         ("labels do not follow from inputs", "noisy labels", "too little data", *_STUCK),
+    ),
+    "only one class": Cause(
+        "Look at how the labels were read, and how the rows were chosen.", ("held-out data differ", *_STUCK)
+    ),
+    "held-out data differ": Cause(
+        "Prepare held-out data exactly as the training data: the same means and deviations, the same order of rows and "
+        "classes.",
+        ("too little data",),
     ),
     "inputs not standardized": Cause(
         "Subtract the mean of each feature and divide by its deviation, both of the training data.",
@@ -92,6 +113,14 @@ CAUSES: dict[str, Cause] = {
     "symmetric weights": Cause(
         "Draw the weights at random: units that start equal get equal gradients for ever.",
         (*_STUCK, *_UNITS, "initial weights too small", "vanishing through time"),
+    ),
+    "dropout too strong": Cause(
+        "Keep more of the units: what is dropped is noise, and it drowns what the inputs say.",
+        ("initial weights too large", *_UNITS, *_BLOWN_UP, *_STUCK, "over-regularized", "too little data"),
+    ),
+    "batch too small to normalize": Cause(
+        "Normalize larger batches, or each example by itself, as layer normalization does.",
+        (*_UNITS, *_BLOWN_UP, *_STUCK, "evaluation in training mode", "too little data"),
     ),
     "initial weights too large": Cause(
         "Use He (ReLU) or Xavier (tanh) weights, or normalize between the layers.",

@@ -32,7 +32,8 @@ def check_gradient_flow(
     Returns
     -------
     norms : ndarray, shape (depth,)
-        For each layer, from the first on, the norm of the gradient of its output, mean over the batch.
+        For each layer, from the first on, the norm of the gradient that the sum of all outputs of the network has
+        at the output of that layer.
 
     Raises
     ------
@@ -43,7 +44,9 @@ def check_gradient_flow(
     -----
     It is the gradient of the activations, not of the weights. Without biases, that of the weights hides what happens:
     it is the gradient behind a layer times the activation in front of it, and where the one is multiplied by
-    :math:`g` at each layer, so is the other, from the other end. Their product is the same everywhere.
+    :math:`g` at each layer, so is the other, from the other end. Their product hardly changes. One number does not
+    change at all: the outputs are homogeneous in the weights :math:`W_l` of each layer, so by Euler's theorem the sum
+    over :math:`W_l \, \partial L / \partial W_l` is the same for every layer.
 
     Examples
     --------
@@ -63,6 +66,6 @@ def check_gradient_flow(
         caches.append((affine, relu))
     dout, norms = np.ones_like(out), list[float]()
     for affine, relu in reversed(caches):
-        norms.append(float(np.linalg.norm(dout)) / examples)
+        norms.append(float(np.linalg.norm(dout)))
         dout, _, _ = affine_backward(relu_backward(dout, relu), affine)
     return np.array(norms[::-1])

@@ -81,7 +81,9 @@ def _unexplained(run: Run) -> Finding:
 RULES: tuple[Rule, ...] = (
     around.data,
     around.labels,
+    around.held_out,
     around.little_data,
+    around.small_batch,
     around.loss,
     updates.not_updated,
     updates.ascent,

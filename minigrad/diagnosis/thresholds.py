@@ -28,4 +28,7 @@ THRESHOLDS: dict[str, float] = {
     "noise": 0.05,  # how much better many neighbours know a label than the nearest one
     "no structure": 0.1,  # how far neighbours agree above chance
     "gap": 0.1,  # between training and held-out data
+    "moved away": 2.0,  # median feature of the held-out data, in deviations of the training data
+    "spread": 3.0,  # its deviation, relative to that of the training data, or the other way round
+    "unknown": 0.4,  # how far above chance neighbours know held-out labels, relative to those of the training data
 }
