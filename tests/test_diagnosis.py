@@ -235,6 +235,12 @@ def with_nan(rng):
     return net
 
 
+def far_below_zero(rng):
+    net = network(rng, (64, 32, 32, 10))
+    net._set_params({**net.params, "affine0.b": np.full(32, -40.0)})
+    return net
+
+
 @pytest.mark.parametrize(
     ("cause", "build", "prepare", "settings"),
     [
@@ -248,6 +254,7 @@ def with_nan(rng):
         ("batch too small to normalize", normalized, lambda *all_: all_, {"batch_size": 1}),
         ("batch too small to normalize", normalized, lambda *all_: all_, {"batch_size": 2}),
         ("parameters not finite", with_nan, lambda *all_: all_, {}),
+        ("dead units at the start", far_below_zero, lambda *all_: all_, {}),
     ],
 )
 def test_what_else_people_do_is_named_first(cause, build, prepare, settings):

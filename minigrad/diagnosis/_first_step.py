@@ -48,7 +48,13 @@ def initial_size(run: Run) -> Iterator[Finding]:
         return
     first = run.snapshots[0]
     inputs = max(run.inputs.get("rms", run.data.get("rms", 1.0)), 1e-12)
-    sizes = {name: run.size(first, name) for name in first.activations if name != INPUT}
+    names = [name for name in first.activations if name != INPUT]
+    silent = next(
+        (k for k, name in enumerate(names) if first.probe.get(name, {}).get("dead", 0) > 0.95), None
+    )
+    if silent is not None:  # what follows has no size, and what its units were handed is why they are dead
+        names = names[: max(0, silent - 1)]
+    sizes = {name: run.size(first, name) for name in names}
     large = next((n for n, size in sizes.items() if not size <= THRESHOLDS["grown"] * max(inputs, 1.0)), None)
     filled = next(
         (n for n in run.hidden if first.activations[n].get("saturated", 0) > THRESHOLDS["saturated"]), None
@@ -71,15 +77,15 @@ def initial_size(run: Run) -> Iterator[Finding]:
             remedy={"initialization": "he"},
             confidence=0.85,
         )
-    hidden = [sizes[n] for n in run.hidden if sizes[n] > 0]
+    hidden = [n for n in run.hidden if sizes.get(n, 0) > 0]
     if run.stalls and len(hidden) > 2:
-        shrunk = hidden[-1] / hidden[0]
-        if shrunk < THRESHOLDS["shrunk"]:
+        begin, end = hidden[0], hidden[-1]
+        if sizes[end] / sizes[begin] < THRESHOLDS["shrunk"]:
             yield Finding(
                 "initial weights too small",
-                f"Before the first step the outputs shrink from {hidden[0]:.3g} in {run.hidden[0]} to "
-                f"{hidden[-1]:.3g} in {run.hidden[-1]}.",
-                layer=run.hidden[-1],
+                f"Before the first step the outputs shrink from {sizes[begin]:.3g} in {begin} to {sizes[end]:.3g} in "
+                f"{end}.",
+                layer=end,
                 remedy={"initialization": "he"},
                 confidence=0.9,
             )
