@@ -36,7 +36,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="An assignment, for ex
 def release(name: Name, course: CourseOption = None) -> None:
     """Make the notebook that students get, without solutions, and enter the assignment in the gradebook."""
     with _course(course) as (here, flow):
-        console.print(Text(f"released: {flow.release(here, here.require(name))}"))
+        console.print(Text(f"released: {flow.release(here, name)}"))
 
 
 @app.command()

@@ -115,7 +115,7 @@ def grade(
 
 
 def stored_rows(course: Course, name: str) -> list[Row]:
-    """Results of an assignment as they were stored, by student.
+    """Results of an assignment as they were stored, by student, with what was given by hand.
 
     Raises
     ------
@@ -126,7 +126,9 @@ def stored_rows(course: Course, name: str) -> list[Row]:
     rows = [row for path in paths if (row := _row_of(path)) is not None]
     if not rows:
         raise CourseError(f"nothing has been graded for {name!r} yet: run `minigrad grade {name}` first")
-    return rows
+    from .gradebook import with_grades_by_hand  # takes half a second to load
+
+    return with_grades_by_hand(course, name, rows)
 
 
 def solutions(course: Course, name: str) -> Path:

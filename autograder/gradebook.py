@@ -1,5 +1,6 @@
 """Grades in nbgrader's own database, so that its tools and its Formgrader see them."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy.exc import DatabaseError
 
 from .course import Course, CourseError, instructor_path
 from .grading import Assignment
+from .report import NOT_RUN, PASSED, Finding
 
 COURSE_ID = "minigrad"
 
@@ -88,6 +90,54 @@ class Writer:
             f"the gradebook {self.path} cannot be written: {reason}. Grades stored before are still there; "
             "when that is mended, run the same command again to continue."
         )
+
+
+def with_grades_by_hand(course: Course, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of an assignment with what a person has given since: points of written answers, other points, comments.
+
+    Parameters
+    ----------
+    course : Course
+        Where the gradebook is.
+    name : str
+        The assignment.
+    rows : list of dict
+        Results, as `grading.Result.as_row` gives them.
+    """
+    if not course.gradebook.is_file():
+        return rows
+    with Writer(course) as writer:
+        return [_with_grades_by_hand(writer.book, name, row) for row in rows]
+
+
+def _with_grades_by_hand(book: Gradebook, name: str, row: dict[str, Any]) -> dict[str, Any]:
+    try:
+        notebook = book.find_submission_notebook(name, name, row["student"])
+    except MissingEntry:
+        return row
+    comments = {
+        comment.name: comment.manual_comment for comment in notebook.comments if comment.manual_comment
+    }
+    exercises = {exercise["grade_id"]: exercise for exercise in row["exercises"]}
+    for grade in sorted(notebook.grades, key=lambda grade: grade.name):
+        given = grade.manual_score is not None or bool(grade.extra_credit)
+        written = grade.name not in exercises
+        if not grade.max_score or not (given or written):
+            continue
+        blank = {"grade_id": grade.name, "title": grade.name.replace("_", " ").capitalize(), "stretch": False}
+        exercise = exercises.get(grade.name, {**blank, "findings": []})
+        waits = "nobody has read it yet" if grade.needs_manual_grade else "there was nothing to read"
+        finding = Finding(
+            "read by a person" if written else "points given by a person",
+            PASSED if given else NOT_RUN,
+            comments.pop(grade.name, "") if given else waits,
+            weight=0.0,  # it is no check that a class could find hard
+        )
+        points = {"score": round(grade.score, 2), "max_score": grade.max_score}
+        exercises[grade.name] = {**exercise, **points, "findings": [*exercise["findings"], asdict(finding)]}
+    notes = [f"comment on {cell}: {comment}" for cell, comment in comments.items()]
+    total = {key: round(sum(e[key] for e in exercises.values()), 2) for key in ("score", "max_score")}
+    return {**row, **total, "notes": [*row["notes"], *notes], "exercises": list(exercises.values())}
 
 
 def timestamp(submission: Path) -> str | None:

@@ -4,7 +4,8 @@ The text (jupytext, ``py:percent``) is the truth; the notebook beside it is gene
 cell headers stand for what nbgrader spells out in seven fields:
 
 ``# %% solution="affine_forward"``
-    A cell that the student fills.
+    A cell that the student fills. A written answer (``[markdown]``) may have ``points=3`` behind it, which a person
+    gives; it is worth nothing without.
 ``# %% check="affine_forward"``
     The check of an exercise. Its points are those of the exercise.
 ``# %% tags=["setup"]`` (or ``experiment``, or ``lab``)
@@ -70,7 +71,7 @@ def expand(notebook: NotebookNode, where: str = "the notebook") -> NotebookNode:
         if exercise is not None:
             metadata.update(_check_metadata(exercise, where))
         elif solution is not None:
-            metadata.update(_solution_metadata(solution, old.cell_type))
+            metadata.update(_solution_metadata(solution, old.cell_type, metadata.pop("points", 0)))
         heading = re.match(r"#+ .*", old.source) if old.cell_type == "markdown" else None
         if heading:
             section, ordinal = heading.group(), 0
@@ -164,10 +165,10 @@ def _check_metadata(name: str, where: str) -> dict:
     }
 
 
-def _solution_metadata(name: str, cell_type: str) -> dict:
+def _solution_metadata(name: str, cell_type: str, points: float = 0) -> dict:
     fields = {"grade": False, "grade_id": name, "locked": False, "solution": True}
     if cell_type == "markdown":  # nbgrader wants a written answer to be graded; nobody has to, for 0 points
-        fields |= {"grade": True, "points": 0}
+        fields |= {"grade": True, "points": points}
     return {
         "tags": ["solution"],
         "nbgrader": {"schema_version": 3, "task": False, "cell_type": cell_type, **fields},
@@ -178,9 +179,9 @@ def _short_metadata(cell: NotebookNode) -> dict:
     metadata = {key: value for key, value in cell.metadata.items() if key not in ("deletable", "editable")}
     marks = dict(metadata.get("nbgrader", {}))
     marks.pop("checksum", None)
-    name = marks.get("grade_id", "")
-    if marks == _solution_metadata(name, cell.cell_type)["nbgrader"]:
-        return {"solution": name}
+    name, points = marks.get("grade_id", ""), marks.get("points", 0)
+    if marks == _solution_metadata(name, cell.cell_type, points)["nbgrader"]:
+        return {"solution": name, "points": points} if points else {"solution": name}
     if name.startswith("check_") and cell.source == f'check("{name[6:]}")':
         return {"check": name[6:]}
     return metadata

@@ -174,6 +174,13 @@ def test_short_headers_become_marks(text):
     ]
 
 
+def test_a_written_answer_may_have_points(text):
+    content = TEXT.replace('solution="in_words"', 'solution="in_words" points=3')
+    (cell,) = [cell for cell in read(text, content).cells if cell.id == "in_words"]
+    assert (marks(cell).points, marks(cell).grade, "points" in cell.metadata) == (3, True, False)
+    assert there_and_back(text, content) == content
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
 def test_marks_of_the_course_are_whole(path):
     cells = source.read_text(path).cells

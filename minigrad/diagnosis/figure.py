@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.diagnosis.finding import FAILURE, Finding
-from minigrad.monitor import Record, Snapshot
+from minigrad.monitor import INPUT, Record, Snapshot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,17 +91,25 @@ def _draw_loss(axes: Axes, record: Record, findings: Sequence[Finding]) -> None:
 
 
 def _draw_gradients(axes: Axes, snapshots: list[Snapshot], record: Record) -> None:
+    from matplotlib.patches import Rectangle
+
     names = _matrices(record)
     rms = np.array([[s.params.get(name, {}).get("rms", math.nan) for s in snapshots] for name in names])
     with np.errstate(all="ignore"):
         logs = np.where(np.isfinite(rms) & (rms > 0), np.log10(rms), np.nan)
     steps = [s.step for s in snapshots]
     edges = [*steps, 2 * steps[-1] - steps[-2] if len(steps) > 1 else steps[-1] + 1]
-    mesh = axes.pcolormesh(edges, np.arange(len(names) + 1), logs, cmap="cividis")
-    axes.set_facecolor("#FFFFFF")  # no gradient, or none that is a number
+    # What has no logarithm is hatched: a gradient of exactly 0, or one that is no number.
+    axes.add_patch(
+        Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, hatch="////", edgecolor="#BBBBBB")
+    )
+    mesh = axes.pcolormesh(edges, np.arange(len(names) + 1), logs, cmap="cividis", zorder=2)
     axes.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=7)
     axes.invert_yaxis()
     axes.grid(False)
+    if not np.isfinite(logs).any():
+        _say(axes, "every recorded gradient is 0, or no number")
+        return
     bar = axes.figure.colorbar(mesh, ax=axes, pad=0.01)
     bar.set_label("log10 of the gradient", fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -110,6 +118,8 @@ def _draw_gradients(axes: Axes, snapshots: list[Snapshot], record: Record) -> No
 def _draw_ratios(axes: Axes, snapshots: list[Snapshot], record: Record) -> None:
     axes.axhspan(1e-4, 1e-2, color="#009E73", alpha=0.12, linewidth=0)
     axes.axhspan(1e-1, 1e3, color="#D55E00", alpha=0.10, linewidth=0)
+    axes.set_yscale("log")
+    axes.set_ylim(1e-6, 1e1)
     drawn = False
     for style, name in zip(_styles(), _some(_matrices(record)), strict=False):
         points = [(s.step, s.params.get(name, {}).get("ratio", math.nan)) for s in snapshots]
@@ -117,9 +127,9 @@ def _draw_ratios(axes: Axes, snapshots: list[Snapshot], record: Record) -> None:
         if points:
             axes.plot(*zip(*points, strict=True), label=name, markersize=3, linewidth=1, **style)
             drawn = True
-    if drawn:
-        axes.set_yscale("log")
-        axes.set_ylim(1e-6, 1e1)
+    if not drawn:
+        _say(axes, "no weight moves")
+    else:
         axes.legend(fontsize=7, ncols=4, loc="upper right", frameon=False)
     axes.set_ylabel("update / weight")
 
@@ -127,7 +137,10 @@ def _draw_ratios(axes: Axes, snapshots: list[Snapshot], record: Record) -> None:
 def _draw_units(axes: Axes, snapshots: list[Snapshot]) -> None:
     lines: dict[str, list[tuple[int, float]]] = {}
     for s in snapshots:
+        hidden = [name for name in s.activations if name != INPUT][:-1]  # scores that are zero are not dead
         for name, found in s.probe.items():
+            if name not in hidden:
+                continue
             lines.setdefault(f"{name} dead", []).append((s.step, found["dead"]))
         for name, found in s.activations.items():
             if "saturated" in found:
@@ -139,6 +152,10 @@ def _draw_units(axes: Axes, snapshots: list[Snapshot]) -> None:
         axes.legend(fontsize=7, ncols=2, loc="upper right", frameon=False)
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("share of units")
+
+
+def _say(axes: Axes, words: str) -> None:
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=9, zorder=3)
 
 
 def _matrices(record: Record) -> list[str]:
