@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from minigrad.activity import count_dead_relus, saturated_fraction
 from minigrad.clipping import clip_grad_norm
+from minigrad.monitor._sizes import dot, is_symmetric, norm_of, norm_of_all, over
 from minigrad.monitor.record import Numbers, Record, Snapshot, as_json
-from minigrad.monitor.sizes import dot, is_symmetric, norm_of, norm_of_all, over
 
 __all__ = ["INPUT", "GradientMonitor"]
 
