@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-browser lint build bench-grading bench-layers bench-diagnosis bench-gradcheck clean
+.PHONY: demo test test-browser lint build bench-grading bench-layers bench-diagnosis bench-gradcheck ledger clean
 .DEFAULT_GOAL := test
 
 # The stamp is the environment as the metadata asks for it, pinned; it is made again when either changes.
@@ -60,6 +60,13 @@ bench-gradcheck: $(VENV)/stamp
 # Planted faults and healthy runs: how often the diagnosis is right. Writes docs/diagnosis.md, in about ten minutes.
 bench-diagnosis: $(VENV)/stamp
 	$(BIN)/python benchmarks/diagnosis.py
+
+# Every claim of the texts that the course grew out of, measured. Writes docs/ledger.md, in about a minute.
+ledger: $(VENV)/stamp
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[test,oracle]'
+	$(BIN)/python benchmarks/ledger.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
