@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.gradcheck import describe_difference
 
-from .exercise import Between, Choice, Close, Expectation
+from .exercise import Between, Choice, Close, Exactly, Expectation
 from .playing import Played, look_up, outputs, play, producer, summary
 from .report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from .session import Handle, LocalSession, Problem, Session
@@ -191,10 +191,15 @@ def _check_purity(plays: Plays, sheet: Sheet) -> Finding:
             message = f"{name} was changed by {function}{where} ({case.label})"
             finding = Finding(label, WRONG, message)
             finding.hint = "The caller still needs it. Make a new array instead of writing into this one."
-            for mistake, seen in case.mistakes.items():
-                if (function, position) in [tuple(change) for change in seen["changed"]]:
-                    finding.misconception, finding.hint = mistake, sheet.hints[mistake]
-                    break
+            same = [
+                mistake
+                for mistake, wanted in case.mistakes.items()
+                if (function, position) in [tuple(change) for change in wanted["changed"]]
+            ]
+            if same:  # of several, the one that also returns what was returned
+                seen = summary(played, case.expect)
+                finding.misconception = max(same, key=lambda mistake: _agreements(seen, mistake, case))
+                finding.hint = sheet.hints[finding.misconception]
             return finding
     return Finding(label, PASSED)
 
@@ -265,6 +270,11 @@ def compare(value: Any, expectation: Expectation, name: str) -> str | None:
                 text = text or f"{name} is {{value}}, outside what a right solution gives"
                 return text.replace("{value}", f"{float(number.reshape(())):.4g}")
             return None
+        case Exactly(value=expected):
+            if _same_text(value, expected):
+                return None
+            seen = repr(value[:40]) if isinstance(value, str) else _kind(value)
+            return f"{name} is {seen}; expected {expected!r}"
         case Close():
             return _compare_close(value, expectation, name)
 
@@ -323,6 +333,10 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a == b) | (np.isnan(a) & np.isnan(b))
 
 
+def _same_text(a: Any, b: Any) -> bool:
+    return a is b is None or (isinstance(a, str) and isinstance(b, str) and a == b)
+
+
 def _answer(value: Any) -> str:
     text = str(value).strip() if isinstance(value, str | int | float) else ""
     return "" if text.strip(".?_ ") == "" else text
@@ -373,15 +387,20 @@ def _recognise(path: str, plays: Plays) -> str | None:
             if path in case.expect and not _alike(path, seen, wanted, case):
                 break
             differs |= path in case.expect and not _alike(path, seen, right, case)
-            agreements += sum(_alike(other, seen, wanted, case) for other in case.expect)
+            agreements += _agreements(seen, mistake, case)
         else:
             if differs and agreements > best_score:
                 best, best_score = mistake, agreements
     return best
 
 
+def _agreements(seen: dict, mistake: str, case: SheetCase) -> int:
+    """In how many outputs of a case a mistake gives what was seen."""
+    return sum(_alike(path, seen, case.mistakes[mistake], case) for path in case.expect)
+
+
 def _expected_values(case: SheetCase) -> dict[str, Any]:
-    return {path: e.value for path, e in case.expect.items() if isinstance(e, Close)}
+    return {path: e.value for path, e in case.expect.items() if isinstance(e, Close | Exactly)}
 
 
 def _alike(path: str, seen: Mapping, wanted: Mapping, case: SheetCase) -> bool:
@@ -389,6 +408,8 @@ def _alike(path: str, seen: Mapping, wanted: Mapping, case: SheetCase) -> bool:
     if path not in seen["values"] or path not in wanted["values"]:
         missing = path not in seen["values"] and path not in wanted["values"]
         return missing and seen["problem"] == wanted["problem"]
+    if isinstance(case.expect.get(path), Exactly):
+        return _same_text(seen["values"][path], wanted["values"][path])
     ours, theirs = _array(seen["values"][path]), _array(wanted["values"][path])
     if ours is None or theirs is None:
         return ours is None and theirs is None and type(seen["values"][path]) is type(wanted["values"][path])

@@ -43,13 +43,15 @@ class Call:
     """Call a function of the notebook: ``out = function(*args)``.
 
     A single name in `out` is the value itself; several names unpack a tuple of that length. Outputs that no
-    check reads (a cache) stay with the student. `inout` is as in `Session.call`.
+    check reads (a cache) stay with the student. `inout` is as in `Session.call`. `writes` names dicts that the
+    function may write to, by position: as it left them they are outputs too, of which the arrays are checked.
     """
 
     function: str
     args: tuple
     out: tuple[str, ...]
     inout: tuple[int, ...] = ()
+    writes: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ class Between:
 
 
 @dataclass(frozen=True)
+class Exactly:
+    """Expect this very text, or None: the name of something."""
+
+    value: str | None
+
+
+@dataclass(frozen=True)
 class Choice:
     """Expect one answer of several. Answers are stored as salted digests, so that a sheet does not read as a key.
 
@@ -107,7 +116,7 @@ class Choice:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-Expectation = Close | Between | Choice
+Expectation = Close | Between | Exactly | Choice
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,8 @@ class Case:
     steps : sequence of Call, Fetch, Train and Measure
         What to do, and what to measure of it.
     expect : mapping, optional
-        Expectation for an output where it is not simply the reference's value. A dot reads a key of a dict
+        Expectation for an output where it is not simply the reference's value (of a dict, the values of its
+        arrays). A dot reads a key of a dict
         (``"errors.W1"``); ``"calls"`` is the number of times that a probe was called, ``"drew"``
         whether a generator was drawn from (1.0) or not (0.0).
     noise : mapping, optional

@@ -18,6 +18,21 @@ def spread(w: np.ndarray) -> tuple[float, float]:
     return float(np.mean(w)), float(np.std(w))
 
 
+def shape(w: np.ndarray) -> tuple[float, float]:
+    """Rows and columns of a matrix."""
+    if w.ndim != 2:
+        raise ValueError(f"a matrix; yours has shape {w.shape}")
+    return float(w.shape[0]), float(w.shape[1])
+
+
+def flow(norms: np.ndarray) -> tuple[float, float, float]:
+    """Of norms layer by layer: how many, the last one, and the factor from each to the one before it."""
+    if norms.ndim != 1 or len(norms) < 2 or not np.all(norms > 0):
+        raise ValueError(f"a positive number for each layer; yours has shape {norms.shape}")
+    growth = (norms[0] / norms[-1]) ** (1 / (len(norms) - 1))
+    return float(len(norms)), float(norms[-1]), float(growth)
+
+
 def difference(w: np.ndarray, other: np.ndarray) -> tuple[float]:
     """The largest difference between two arrays of one shape; infinity for others."""
     return (float(np.max(np.abs(w - other))) if w.shape == other.shape else np.inf,)
@@ -62,6 +77,8 @@ def _sides(w: np.ndarray) -> tuple[float, float]:
 
 MEASURES: dict[str, Callable[..., tuple[float, ...]]] = {
     "spread": spread,
+    "shape": shape,
+    "flow": flow,
     "difference": difference,
     "overlap": overlap,
     "pattern": pattern,

@@ -85,11 +85,14 @@ def _call(
         played.values["drew"] = float(any(i in reply.after for i in generators))
     for position, after in reply.after.items():
         before = arguments[position]
-        if position in generators:
+        if position in generators or (position in step.writes and _only_numbers_differ(before, after)):
             continue
         if not (position in step.inout and _same_but_for_rounding(before, after)):
             played.changed.append((step.function, position, before, after))
-    return reply.problem or _unpack(reply.value, list(step.out), played.values)
+    problem = reply.problem or _unpack(reply.value, list(step.out), played.values)
+    if problem is None:
+        played.values.update({name: reply.after.get(i, arguments[i]) for i, name in step.writes.items()})
+    return problem
 
 
 def _measure(step: Measure, values: dict[str, Any]) -> Problem | None:
@@ -137,7 +140,7 @@ def producer(steps: Sequence[Step], path: str) -> str:
     for step in steps:
         if isinstance(step, Fetch) and step.name == name:
             return name
-        if isinstance(step, Call) and (name in step.out or name in ("calls", "drew")):
+        if isinstance(step, Call) and (name in _names(step) or name in ("calls", "drew")):
             return step.function
         if isinstance(step, Train) and name in step.out:
             return step.settings.name
@@ -148,7 +151,16 @@ def producer(steps: Sequence[Step], path: str) -> str:
 
 def outputs(steps: Iterable[Step]) -> list[str]:
     """Names that a program binds."""
-    return [name for step in steps for name in ([step.name] if isinstance(step, Fetch) else step.out)]
+    return [name for step in steps for name in _names(step)]
+
+
+def _names(step: Step) -> tuple[str, ...]:
+    match step:
+        case Fetch(name=name):
+            return (name,)
+        case Call(out=out, writes=writes):
+            return (*out, *writes.values())
+    return step.out
 
 
 def look_up(values: Mapping[str, Any], path: str) -> Any:
@@ -201,6 +213,15 @@ def _unpack(value: Any, names: list[str], into: dict[str, Any]) -> Problem | Non
         return Problem("raised", "", f"returned {len(value)} values; it should return {len(names)}: {wanted}")
     into.update(zip(names, value, strict=True))
     return None
+
+
+def _only_numbers_differ(before: dict, after: Any) -> bool:
+    """Whether the texts in a dict (a mode) are still there; numbers may change, and new entries are welcome."""
+    return isinstance(after, dict) and all(
+        isinstance(after.get(key), str) and after[key] == value
+        for key, value in before.items()
+        if isinstance(value, str)
+    )
 
 
 def _same_but_for_rounding(before: Any, after: Any) -> bool:

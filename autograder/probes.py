@@ -1,8 +1,8 @@
 """Functions that checks hand to a student's function, by name, so that a sheet can say which without code.
 
-Each takes the parameters of the sheet and an array (or dict of arrays). With `over`, a probe ignores what it
-is called with and reads the argument at that position instead, as a closure over ``x`` would: the way in
-which CS231n's notebooks call ``eval_numerical_gradient``.
+Each takes what it is called with, an array or a dict of arrays first, and the parameters of the sheet. With `over`,
+a probe ignores what it is called with and reads the argument at that position instead, as a closure over ``x`` would:
+the way in which CS231n's notebooks call ``eval_numerical_gradient``.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +28,19 @@ def squares(params: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> f
     return float(sum(weights[name] * (params[name] ** 2).sum() / 2 for name in weights))
 
 
+def cubes(params: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> float:
+    """Weighted sum of ``p^3 / 3`` over the tensors of a dict: unlike squares, it knows on which side of zero it is."""
+    return float(sum(weights[name] * (params[name] ** 3).sum() / 3 for name in weights))
+
+
+def quartic_loss(x: np.ndarray, target: np.ndarray, delta: float) -> tuple[float, np.ndarray]:
+    """Mean of ``delta (x - target)^4``, and its gradient: a loss that no exercise asks for."""
+    if not all(isinstance(each, np.ndarray) for each in (x, target)) or x.shape != target.shape or not x.size:
+        raise ValueError("loss takes predictions and targets, two arrays of one shape")
+    error, factor = x - target, float(delta)
+    return float(factor * (error**4).mean()), 4 * factor * error**3 / x.size
+
+
 def _same_shape(x: np.ndarray, a: np.ndarray) -> None:
     """Broadcasting would turn a large array of an odd shape into a much larger one, on the trusted side."""
     if not isinstance(x, np.ndarray) or x.shape != a.shape:
@@ -35,7 +48,13 @@ def _same_shape(x: np.ndarray, a: np.ndarray) -> None:
         raise ValueError(f"f takes an array of shape {a.shape}; it was given {given}")
 
 
-PROBES: dict[str, Callable] = {"cubic": cubic, "waves": waves, "squares": squares}
+PROBES: dict[str, Callable] = {
+    "cubic": cubic,
+    "waves": waves,
+    "squares": squares,
+    "cubes": cubes,
+    "quartic_loss": quartic_loss,
+}
 
 
 class Counted:
@@ -46,12 +65,13 @@ class Counted:
         self.arguments: list[Any] = []
         self.count = 0
 
-    def __call__(self, *args: Any) -> float:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """Evaluate at what was passed, or at what is closed over."""
         self.count += 1
-        x = args[0] if self.over is None else self.arguments[self.over]
+        if self.over is not None:
+            args, named = (self.arguments[self.over],), {}
         with np.errstate(all="ignore"):  # far out it overflows, and that is the student's to see
-            return self.function(x, **self.parameters)
+            return self.function(*args, **named, **self.parameters)
 
 
 def build(name: str, parameters: Mapping[str, Any], over: int | None = None) -> Counted:

@@ -22,6 +22,7 @@ from .exercise import (
     Case,
     Choice,
     Close,
+    Exactly,
     Exercise,
     Expectation,
     Fetch,
@@ -129,8 +130,10 @@ def _compile_case(exercise: Exercise, case: Case, hidden: bool) -> SheetCase:
     expect: dict[str, Expectation] = dict(case.expect)
     rtol = RTOL[np.dtype(np.float32 if case.float32 else np.float64)]
     for name in names:
-        if name not in variables and not any(path.partition(".")[0] == name for path in expect):
-            expect[name] = Close(right.values[name], rtol, case.noise.get(name, 0.0))
+        if name in variables or any(path.partition(".")[0] == name for path in expect):
+            continue
+        for path, value in _arrays(name, right.values[name]).items():
+            expect[path] = Close(value, rtol, case.noise.get(name, 0.0))
     if case.float32:
         steps = tuple(_as_float32(step) for step in steps)
     mistakes = {}
@@ -140,6 +143,13 @@ def _compile_case(exercise: Exercise, case: Case, hidden: bool) -> SheetCase:
             wrong = play(LocalSession({**exercise.reference, **mistake.functions}), calls)
         mistakes[mistake.id] = summary(wrong, expect)
     return SheetCase(case.label, hidden, steps, expect, mistakes)
+
+
+def _arrays(name: str, value: Any) -> dict[str, Any]:
+    """What is compared of an output, by path: of a dict its arrays, of anything else the value itself."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {f"{name}.{key}": array for key, array in value.items() if isinstance(array, np.ndarray)}
 
 
 def _as_float32(step: Step) -> Step:
@@ -154,7 +164,7 @@ def _as_float32(step: Step) -> Step:
 # Dataclasses as tagged tuples, so that a sheet is made of what `wire` carries.
 _KINDS = {
     kind.__name__: kind
-    for kind in (Sheet, SheetCase, Call, Fetch, Train, Measure, Ref, Probe, Close, Between, Choice)
+    for kind in (Sheet, SheetCase, Call, Fetch, Train, Measure, Ref, Probe, Close, Between, Exactly, Choice)
 }
 
 

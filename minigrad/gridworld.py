@@ -67,6 +67,8 @@ class GridWorld:
         What every move costs.
     slip : float
         Probability that a move goes in a random direction instead.
+    coin : float
+        What every move pays that ends in the top right corner: little, and as often as one likes.
 
     Notes
     -----
@@ -88,6 +90,7 @@ class GridWorld:
     reward: float = 10.0
     cost: float = 0.0
     slip: float = 0.0
+    coin: float = 0.0
 
     actions = 4
 
@@ -135,25 +138,20 @@ class GridWorld:
             raise ValueError(f"GridWorld.step: states must be between 0 and {self.goal - 1}")
         if np.any((actions < 0) | (actions >= self.actions)):
             raise ValueError(f"GridWorld.step: actions must be between 0 and {self.actions - 1}")
-        if self.slip:
-            if rng is None:
-                raise ValueError("GridWorld.step: rng is needed in a world where one may slip")
-            slips = rng.uniform(size=states.shape) < self.slip
-            actions = np.where(slips, rng.integers(0, self.actions, states.shape), actions)
-        next_states = self._moves()[states, actions]
-        done = next_states == self.goal
-        return next_states, np.where(done, self.reward, 0.0) - self.cost, done
+        next_states = self._moves()[states, self._made(actions, rng)]
+        return next_states, self._pays(next_states), next_states == self.goal
 
     def wander(self, moves: int, rng: Rng) -> Transitions:
         """Transitions of someone who moves at random, and starts again at each treasure."""
-        seen = np.empty((moves, 5))
-        state = 0
-        for k, action in enumerate(rng.integers(0, self.actions, moves)):
-            (after,), (reward,), (done,) = self.step(np.array([state]), np.array([action]), rng)
-            seen[k] = state, action, reward, after, done
-            state = 0 if done else int(after)
-        columns = zip(seen.T, (np.int64, np.int64, np.float64, np.int64, bool), strict=True)
-        return Transitions(*(column.astype(dtype) for column, dtype in columns))
+        actions = rng.integers(0, self.actions, moves)
+        to, path, state = self._moves().tolist(), [], 0
+        for action in self._made(actions, rng).tolist():
+            path.append(to[state][action])
+            state = 0 if path[-1] == self.goal else path[-1]
+        after = np.array(path, dtype=np.int64)
+        done = after == self.goal
+        before = np.concatenate([[0], np.where(done, 0, after)])[:moves]
+        return Transitions(before, actions, self._pays(after), after, done)
 
     def one_hot(self, states: Ints, dtype: DTypeLike = np.float64) -> Floats:
         """States as the input of a network, shape (M, states)."""
@@ -167,7 +165,7 @@ class GridWorld:
         if not 0 <= gamma < 1:
             raise ValueError(f"GridWorld.optimal_q: gamma must be at least 0 and below 1, not {gamma}")
         to = self._moves()  # (states, 4)
-        pays = np.where(to == self.goal, self.reward, 0.0) - self.cost
+        pays = self._pays(to)
         q = np.zeros(to.shape)
         while True:
             sure = pays + gamma * np.where(to == self.goal, 0.0, q.max(axis=1)[to])
@@ -176,6 +174,20 @@ class GridWorld:
             if np.max(abs(better - q)) <= 1e-13 * (1 + np.max(abs(better))):
                 return better
             q = better
+
+    def _made(self, actions: Ints, rng: Rng | None) -> Ints:
+        """The moves that are made by those who ask for `actions`: some slip."""
+        if not self.slip:
+            return actions
+        if rng is None:
+            raise ValueError("GridWorld.step: rng is needed in a world where one may slip")
+        slips = rng.uniform(size=actions.shape) < self.slip
+        return np.where(slips, rng.integers(0, self.actions, actions.shape), actions)
+
+    def _pays(self, next_states: Ints) -> Floats:
+        """What a move brings, by where it ends."""
+        treasure = np.where(next_states == self.goal, self.reward, 0.0)
+        return treasure + np.where(next_states == self.side - 1, self.coin, 0.0) - self.cost
 
     def _moves(self) -> Ints:
         """Where each action leads from each state, shape (states, 4)."""

@@ -323,9 +323,12 @@ class Sequential(Network):
         return {f"{key}.{name}": a for key, part in self.parts.items() for name, a in of(part).items()}
 
     def _scatter(self, arrays: Arrays, to: Callable[[Network], Callable[[Arrays], None]]) -> None:
+        found: dict[str, Arrays] = {key: {} for key in self.parts}
+        for name, a in arrays.items():
+            key, _, rest = name.partition(".")
+            found[key][rest] = a
         for key, part in self.parts.items():
-            start = f"{key}."
-            to(part)({name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)})
+            to(part)(found[key])
 
     def _params_by_name(self) -> Arrays:
         return self._gather(lambda part: part.params)

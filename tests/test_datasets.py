@@ -228,6 +228,16 @@ def test_the_best_values_are_the_discounted_treasure():
     assert best[-1] == 0
 
 
+def test_a_coin_is_small_and_there_again_for_every_move_that_ends_on_it():
+    world = GridWorld(side=3, coin=0.5)
+    after, rewards, done = world.step(np.array([1, 2, 2, 2, 5]), np.array([1, 0, 1, 2, 2]))
+    assert after.tolist() == [2, 2, 2, 5, 8]
+    assert rewards.tolist() == [0.5, 0.5, 0.5, 0.0, 10.0]
+    assert done.tolist() == [False, False, False, False, True]
+    only = GridWorld(side=3, reward=0.0, coin=0.5).optimal_q(0.8)  # 0.5 for ever: 0.5 / (1 - 0.8)
+    np.testing.assert_allclose(only[[2, 1, 0]].max(axis=1), [2.5, 2.5, 2.0], rtol=1e-12)
+
+
 def test_the_best_values_keep_the_equation_they_are_the_solution_of(rng: np.random.Generator):
     """Bellman's, by simulation: the mean of many moves in a world where one slips."""
     world, gamma = GridWorld(side=3, cost=0.1, slip=0.4), 0.9

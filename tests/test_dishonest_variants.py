@@ -155,6 +155,76 @@ DISHONEST: dict[str, list[str]] = {
             return [["0.1"] * fan_out] * fan_in
         """,
     ],
+    "he_init": [
+        """
+        def he_init(fan_in, fan_out, rng):  # of rank 1
+            return np.sqrt(2 / fan_in) * np.outer(unit(rng, fan_in), unit(rng, fan_out))
+        """,
+        """
+        def he_init(fan_in, fan_out, rng):  # half of the units are silent
+            w = np.sqrt(4 / fan_in) * rng.standard_normal((fan_in, fan_out))
+            w[:, ::2] = 0
+            return w
+        """,
+        """
+        def he_init(fan_in, fan_out, rng):  # by heart, and the generator moves on
+            rng.standard_normal()
+            return np.sqrt(2 / fan_in) * np.random.default_rng(fan_in).standard_normal((fan_in, fan_out))
+        """,
+        """
+        def he_init(fan_in, fan_out, rng):  # right for the widths of the notebook only
+            width = {120: 0.1291, 60: 0.18257}.get(fan_in, 0.1)
+            return width * rng.standard_normal((fan_in, fan_out))
+        """,
+        """
+        def he_init(fan_in, fan_out, rng):
+            w = np.sqrt(2 / fan_in) * rng.standard_normal((fan_in, fan_out))
+            w[-1] = w[0]
+            return w
+        """,
+    ],
+    "clip_grad_norm": [
+        """
+        def clip_grad_norm(grads, max_norm):  # two arrays at most
+            norm = np.sqrt(sum(np.sum(g**2) for g in list(grads.values())[:2]))
+            return {name: g * min(1, max_norm / max(norm, 1e-12)) for name, g in grads.items()}, norm
+        """,
+        """
+        def clip_grad_norm(grads, max_norm):  # an epsilon that is not small
+            norm = np.sqrt(sum(np.sum(g**2) for g in grads.values()))
+            return {name: g * min(1, max_norm / (norm + 1e-3)) for name, g in grads.items()}, norm
+        """,
+        """
+        def clip_grad_norm(grads, max_norm):  # a norm that stops at a million
+            norm = min(1e6, np.sqrt(sum(np.sum(g**2) for g in grads.values())))
+            return {name: g * min(1, max_norm / max(norm, 1e-12)) for name, g in grads.items()}, norm
+        """,
+    ],
+    "clip_grad_value": [
+        """
+        def clip_grad_value(grads, max_value):  # exploded gradients are thrown away
+            cut = {k: np.where(np.abs(g) > 1e6, 0, np.clip(g, -max_value, max_value)) for k, g in grads.items()}
+            return cut, max(np.abs(g).max() for g in grads.values())
+        """,
+    ],
+    "residual_forward": [
+        """
+        def residual_forward(x, w1, b1, w2, b2, scale=1.0):
+            scale = scale or 1.0  # 0 is a scale, too
+            return x + scale * (np.maximum(x @ w1 + b1, 0) @ w2 + b2), None
+        """,
+    ],
+    "check_gradient_flow": [
+        """
+        def check_gradient_flow(depth, weight_scale, rng, width=50, examples=64):  # the formula, and no network
+            growth = weight_scale * np.sqrt(width)
+            return np.sqrt(examples * width) * growth ** np.arange(depth - 1, -1, -1)
+        """,
+        """
+        def check_gradient_flow(depth, weight_scale, rng, width=50, examples=64):
+            return np.full(depth, np.sqrt(examples * width))
+        """,
+    ],
     "relu_forward": [
         """
         def relu_forward(x):
@@ -268,6 +338,284 @@ DISHONEST: dict[str, list[str]] = {
         """
         def count_dead_relus(activations):
             return {name: int(np.sum(np.max(out, axis=0) < 1e-100)) for name, out in activations.items()}
+        """,
+    ],
+    "batchnorm_forward": [
+        """
+        kept = {}  # one for all layers
+
+        def batchnorm_forward(x, gamma, beta, bn_param):
+            own = {**bn_param, **kept}
+            out = right(x, gamma, beta, own)
+            if bn_param["mode"] == "train":
+                kept.update({name: own[name] for name in ("running_mean", "running_var")})
+                bn_param.update(kept)
+            return out
+
+        def right(x, gamma, beta, p):
+            old = [p.get(name, np.zeros(x.shape[1])) for name in ("running_mean", "running_var")]
+            mean, var = (x.mean(axis=0), x.var(axis=0)) if p["mode"] == "train" else old
+            m = p.get("momentum", 0.9)
+            if p["mode"] == "train":
+                p["running_mean"], p["running_var"] = m * old[0] + (1 - m) * mean, m * old[1] + (1 - m) * var
+            return gamma * (x - mean) / np.sqrt(var + p.get("eps", 1e-5)) + beta, None
+        """,
+        """
+        def batchnorm_forward(x, gamma, beta, bn_param):  # of a batch, its own; of one example, the averages
+            eps, m = bn_param.get("eps", 1e-5), bn_param.get("momentum", 0.9)
+            mean, var = x.mean(axis=0), x.var(axis=0)
+            if bn_param["mode"] == "train":
+                for name, new in (("running_mean", mean), ("running_var", var)):
+                    bn_param[name] = m * bn_param.get(name, 0.0) + (1 - m) * new
+            if len(x) == 1:
+                mean, var = bn_param["running_mean"], bn_param["running_var"]
+            return gamma * (x - mean) / np.sqrt(var + eps) + beta, None
+        """,
+        """
+        def batchnorm_forward(x, gamma, beta, bn_param):  # the mode is switched, and not switched back
+            mode, bn_param["mode"] = bn_param["mode"], "test"
+            eps, m = bn_param.get("eps", 1e-5), bn_param.get("momentum", 0.9)
+            old = [bn_param.get(name, np.zeros(x.shape[1])) for name in ("running_mean", "running_var")]
+            mean, var = (x.mean(axis=0), x.var(axis=0)) if mode == "train" else old
+            if mode == "train":
+                bn_param["running_mean"] = m * old[0] + (1 - m) * mean
+                bn_param["running_var"] = m * old[1] + (1 - m) * var
+            return gamma * (x - mean) / np.sqrt(var + eps) + beta, None
+        """,
+    ],
+    "predict": [
+        """
+        def predict(x, params, bn_params):  # right for one, and for the whole test set nearly
+            mode = "test" if len(x) == 1 else "train"
+            h = x
+            for k, p in enumerate(bn_params, start=1):
+                z = h @ params[f"w{k}"] + params[f"b{k}"]
+                h = np.tanh(batchnorm_forward(z, params[f"gamma{k}"], params[f"beta{k}"], {**p, "mode": mode})[0])
+            return h @ params["w_scores"] + params["b_scores"]
+        """,
+        """
+        def predict(x, params, bn_params):
+            h = x
+            for k, p in enumerate(bn_params, start=1):
+                p["mode"] = "test"
+                z = h @ params[f"w{k}"] + params[f"b{k}"]
+                h = np.tanh(batchnorm_forward(z, params[f"gamma{k}"], params[f"beta{k}"], p)[0])
+                p["mode"] = "train"
+            return h @ params["w_scores"] + params["b_scores"]
+        """,
+    ],
+    "clipped_delta_loss": [
+        """
+        def clipped_delta_loss(x, target, delta=1.0):
+            error = x - target
+            clipped = np.clip(error, -delta, delta)
+            return np.mean(clipped**2) / 2, clipped * (np.abs(error) <= 1.2 * delta) / x.size
+        """,
+        """
+        def clipped_delta_loss(x, target, delta=1.0):
+            error = x - target
+            inside = (-delta < error) & (error <= delta)
+            return np.mean(np.clip(error, -delta, delta) ** 2) / 2, error * inside / x.size
+        """,
+    ],
+    "huber_loss": [
+        """
+        def huber_loss(x, target, delta=1.0):  # smooth, and nearly the same
+            error = x - target
+            root = np.sqrt(1 + (error / delta) ** 2)
+            return np.mean(delta**2 * (root - 1)), error / root / x.size
+        """,
+        """
+        def huber_loss(x, target, delta=1.0):
+            error = np.clip(x - target, -500 * delta, 500 * delta)
+            clipped = np.clip(error, -delta, delta)
+            return np.mean(clipped * (error - clipped / 2)), clipped / x.size
+        """,
+    ],
+    "td_loss": [
+        """
+        def td_loss(q, actions, rewards, next_q, done, gamma=0.99, delta=1.0, loss=None):
+            next_q[done] = 0  # not its own
+            c = q[range(len(q)), actions] - rewards - gamma * next_q.max(axis=1)
+            dq = np.zeros_like(q)
+            dq[range(len(q)), actions] = np.clip(c, -delta, delta) / len(q)
+            return np.mean(np.clip(c, -delta, delta) * (c - np.clip(c, -delta, delta) / 2)), dq
+        """,
+        """
+        right = td_loss
+
+        def td_loss(q, actions, rewards, *rest):
+            return right(q, actions, np.clip(rewards, -5, 5), *rest)
+        """,
+    ],
+    "scale_gradient": [
+        """
+        def scale_gradient(dout, config):  # float16, whatever came in
+            return (dout.astype(np.float64) * config["scale"]).astype(np.float16)
+        """,
+        """
+        def scale_gradient(dout, config):  # always the usual scale
+            return (dout.astype(np.float64) * 2.0**16).astype(dout.dtype)
+        """,
+    ],
+    "unscale_gradients": [
+        """
+        def unscale_gradients(grads, config):  # never skips
+            return {name: g.astype(np.float32) / config["scale"] for name, g in grads.items()}, False
+        """,
+        """
+        def unscale_gradients(grads, config):  # one infinity hides behind the other
+            overflow = any(np.isinf(np.float64(g).sum()) or np.isnan(g).any() for g in grads.values())
+            return {name: g.astype(np.float32) / config["scale"] for name, g in grads.items()}, overflow
+        """,
+        """
+        def unscale_gradients(grads, config):  # two names by heart
+            unscaled = {name: grads[name].astype(np.float32) / config["scale"] for name in ("w", "b")}
+            return unscaled, not all(np.isfinite(g).all() for g in grads.values())
+        """,
+    ],
+    "update_scale": [
+        """
+        def update_scale(overflow, config):  # growth and backoff by heart
+            good = 0 if overflow else config["good_steps"] + 1
+            factor = 0.5 if overflow else 1.0
+            if good >= config["interval"]:
+                good, factor = 0, 4.0
+            return config | {"scale": max(1.0, config["scale"] * factor), "good_steps": good}
+        """,
+        """
+        def update_scale(overflow, config):  # the interval by heart
+            good = 0 if overflow else config["good_steps"] + 1
+            factor = config["backoff"] if overflow else 1.0
+            if good >= 4:
+                good, factor = 0, config["growth"]
+            return config | {"scale": max(1.0, config["scale"] * factor), "good_steps": good}
+        """,
+    ],
+    "first_nonfinite": [
+        """
+        def first_nonfinite(activations, gradients):  # names by heart
+            order = ["x", "hidden", "active", "scores", "affine2.b", "affine2.w", "affine1.b", "affine1.w", "w"]
+            arrays = {**activations, **gradients}
+            for name in order:
+                if name in arrays and not np.isfinite(arrays[name]).all():
+                    return name, tuple(np.argwhere(~np.isfinite(arrays[name]))[0])
+            return None, ()
+        """,
+        """
+        def first_nonfinite(activations, gradients):  # where a column holds one, and not the first in the rows
+            for name, array in [*activations.items(), *reversed(gradients.items())]:
+                if not np.isfinite(array).all():
+                    return name, tuple(np.argwhere(~np.isfinite(array.T))[0][::-1])
+            return None, ()
+        """,
+    ],
+    "gelu_forward": [
+        """
+        def gelu_forward(x):  # the usual approximation
+            return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))), None
+        """,
+        """
+        def gelu_forward(x):  # Abramowitz and Stegun 7.1.26, seven digits
+            t = 1 / (1 + 0.3275911 * np.abs(x) / 2**0.5)
+            p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+            return x * 0.5 * (1 + np.sign(x) * (1 - p * np.exp(-x * x / 2))), None
+        """,
+    ],
+    "silu_forward": [
+        """
+        def silu_forward(x):  # nothing on the far left
+            return np.where(x < -5, 0, x / (1 + np.exp(-x))), None
+        """,
+    ],
+    "softmax_loss": [
+        """
+        def softmax_loss(x, y):  # scores cut off where exp overflows
+            x = np.clip(x, -700, 700)
+            p = np.exp(x - x.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            rows = np.arange(len(x))
+            dx = p.copy()
+            dx[rows, y] -= 1
+            return -np.mean(np.log(p[rows, y])), dx / len(x)
+        """,
+        """
+        def softmax_loss(x, y):  # probabilities cut off where log is infinite
+            p = np.exp(x - x.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            rows = np.arange(len(x))
+            dx = p.copy()
+            dx[rows, y] -= 1
+            return -np.mean(np.log(np.maximum(p[rows, y], 1e-300))), dx / len(x)
+        """,
+        """
+        def softmax_loss(x, y):  # what is not a number is made one
+            p = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+            rows = np.arange(len(x))
+            dx = p.copy()
+            dx[rows, y] -= 1
+            return np.nan_to_num(-np.mean(np.log(p[rows, y]))), np.nan_to_num(dx / len(x))
+        """,
+    ],
+    "update_ratio": [
+        """
+        def update_ratio(before, after):  # a floor below the line, in place of a sum
+            return np.linalg.norm(after - before) / max(np.linalg.norm(before), 1e-8)
+        """,
+        """
+        def update_ratio(before, after):  # the largest singular value, where there is one
+            norm = (lambda w: np.linalg.norm(w, 2)) if before.ndim == 2 else np.linalg.norm
+            return norm(after - before) / norm(before) if before.any() else (np.inf if after.any() else 0.0)
+        """,
+    ],
+    "expected_initial_loss": [
+        """
+        def expected_initial_loss(scores):  # the loss of random labels itself, without the series
+            top = scores.max(axis=1, keepdims=True)
+            return np.mean(np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0] - scores.mean(axis=1))
+        """,
+    ],
+    "rnn_backward": [
+        """
+        from minigrad.layers import rnn_step_backward, rnn_step_forward
+
+        def rnn_forward(x, h0, *weights):
+            h, caches = h0, []
+            for t in range(x.shape[1]):
+                h, cache = rnn_step_forward(x[:, t], h, *weights)
+                caches.append((h, cache))
+            return np.stack([h for h, _ in caches], axis=1), caches
+
+        def rnn_backward(dh, caches):  # nothing comes back further than four steps
+            T, grads, dprev_h = len(caches), [], {}
+            for t in reversed(range(T)):
+                dnow = dh[:, t] + sum(dprev_h.get((s, t + 1), 0) for s in range(t + 1, min(t + 5, T)))
+                grads.insert(0, rnn_step_backward(dnow, caches[t][1]))
+                for s in range(t, min(t + 4, T)):
+                    d = dh[:, t] if s == t else dprev_h[s, t + 1]
+                    dprev_h[s, t] = rnn_step_backward(d, caches[t][1])[1]
+            sums = [sum(each[k] for each in grads) for k in (2, 3, 4)]
+            dh0 = sum(dprev_h[s, 0] for s in range(min(4, T)))
+            return np.stack([each[0] for each in grads], axis=1), dh0, *sums
+        """,
+    ],
+    "clipped_step": [
+        """
+        from minigrad.clipping import clip_grad_norm
+
+        def clipped_step(params, grads, learning_rate, max_norm):  # skips what is not a number, and nothing else
+            clipped, norm = clip_grad_norm(grads, max_norm)
+            if np.isnan(norm):
+                return dict(params), norm
+            return {name: w - learning_rate * clipped[name] for name, w in params.items()}, norm
+        """,
+        """
+        from minigrad.clipping import clip_grad_norm
+
+        def clipped_step(params, grads, learning_rate, max_norm):  # leaves out the array that is broken
+            clipped, norm = clip_grad_norm(grads, max_norm)
+            new = {name: w - learning_rate * clipped[name] for name, w in params.items()}
+            return {name: w if np.isfinite(w).all() else params[name] for name, w in new.items()}, norm
         """,
     ],
 }

@@ -37,6 +37,30 @@ class Row:
 
 EXPERIMENTS: dict[str, Row] = {
     "autograd_trap": Row(not_finite=("F_losses", "F_gradients", "F_updates")),
+    "deep_plain": Row(
+        healed={"accuracy": (0.8, 1.0)},
+        remedy={"weight_std": 0.25},
+        wrong=[
+            {"learning_rate": 1000.0},
+            {"weight_std": 0.2},
+            {"weight_std": 0.3},
+            {"weight_std": 0.5, "learning_rate": 1e-12},
+            {"weight_std": 0.25, "learning_rate": 1e-6},
+        ],
+    ),
+    "deep_residual": Row(
+        healed={"accuracy": (0.8, 1.0)},
+        remedy={"branch_scale": 0.1},
+        wrong=[
+            {"max_norm": 1.0},
+            {"learning_rate": 1e-12},
+            {"second_scale": 0.1},
+            {"branch_scale": 0.3},
+            {"branch_scale": 0.0},  # an affine layer, in fifty blocks
+            {"branch_scale": 0.1, "learning_rate": 1e-5},
+        ],
+        not_finite=("loss", "losses"),
+    ),
     "deep_sigmoid": Row(
         healed={"accuracy": (0.8, 1.0)},
         remedy={"gain": 4.0},
@@ -51,6 +75,22 @@ EXPERIMENTS: dict[str, Row] = {
             {"gain": 2.0, "learning_rate": 0.3},
             {"gain": 2.0, "momentum": 0.99},
             {"gain": 30.0},
+        ],
+    ),
+    "drifting_activations": Row(
+        healed={"accuracy": (0.85, 1.0)},
+        remedy={"normalization": "batch"},
+        wrong=[
+            {"learning_rate": 0.001},
+            {"learning_rate": 0.2},
+            {"learning_rate": 1.0},
+            {"learning_rate": 10.0},
+            {"weight_scale": 0.01},
+            {"weight_scale": 1.0},
+            {"weight_scale": 5.0},
+            {"normalization": "batch", "learning_rate": 1e-5},
+            {"normalization": "batch", "learning_rate": 3.0},
+            {"normalization": "batch", "weight_scale": 5.0},
         ],
     ),
     "dying_relu": Row(
@@ -73,7 +113,109 @@ EXPERIMENTS: dict[str, Row] = {
             {"negative_slope": 0.01, "first_rate": 0.1},
         ],
     ),
+    "evaluation_mode": Row(),
+    "q_learning": Row(
+        healed={"reward": (9.0, 12.0), "value": (9.0, 11.0)},
+        remedy={"loss": "huber"},
+        wrong=[
+            {"learning_rate": 0.001},
+            {"learning_rate": 0.03},
+            {"learning_rate": 1.0},
+            {"learning_rate": 3.0},
+            {"moves": 3000},
+            {"moves": 3000, "learning_rate": 0.85, "delta": 8.0},
+            {"learning_rate": 1.2, "delta": 8.0},
+            {"delta": 0.1},
+            {"delta": 2.0},
+            {"delta": 8.0},
+            {"reward_scale": 0.5},
+            {"reward_scale": 10.0},
+            {"reward_scale": 10.0, "delta": 10.0},
+            {"loss": "huber", "delta": 0.01},
+            {"loss": "huber", "learning_rate": 0.001},
+        ],
+    ),
     "rectifiers": Row(),
+    "weight_scales": Row(not_finite=("losses",)),
+    "exploding_rnn": Row(
+        healed={"accuracy": (0.95, 1.0), "worst_loss": (0.0, 12.0)},
+        remedy={"start": "orthogonal", "radius": 1.2, "clip_norm": 0.1},
+        wrong=[
+            {"clip_norm": 0.1},
+            {"clip_norm": 1.0},
+            {"clip_norm": 0.0},
+            {"start": "orthogonal", "radius": 1.2},
+            {"start": "orthogonal", "radius": 1.2, "clip_norm": 1.0},
+            {"radius": 0.5, "clip_norm": 0.1},
+            {"start": "orthogonal", "radius": 0.5, "clip_norm": 0.1},
+            {"radius": 0.3},
+            {"radius": 1.0},
+            {"learning_rate": 0.0},
+            {"learning_rate": 0.001},
+            {"learning_rate": 0.03},
+            {"learning_rate": 0.1},
+            {"learning_rate": 10.0},
+            {"start": "orthogonal", "radius": 1.2, "learning_rate": 0.0001},
+            {"start": "orthogonal", "radius": 1.2, "learning_rate": 0.1},
+            {"start": "orthogonal", "radius": 1.2, "learning_rate": 0.01, "clip_norm": 0.01},
+        ],
+    ),
+    "memory": Row(),
+    # The patients of the clinic take one change each. Beside the obvious wrong ones: a rate of next to nothing.
+    "patient_1": Row(
+        healed={"score": (0.8, 1.0)},
+        remedy={"learning_rate_times": 0.03},
+        wrong=[{"learning_rate_times": 1e-4}, {"bias_plus": 1.0}, {"weights_times": 0.3}, {"clip_norm": 1.0}],
+    ),
+    "patient_2": Row(
+        healed={"score": (0.8, 1.0)},
+        remedy={"activation": "tanh"},
+        wrong=[{"learning_rate_times": 10.0}, {"learning_rate_times": 0.1}, {"weights_times": 0.3}],
+    ),
+    "patient_3": Row(
+        healed={"score": (0.8, 1.0)},
+        remedy={"bias_plus": 2.0},
+        wrong=[{"learning_rate_times": 0.01}, {"learning_rate_times": 100.0}, {"activation": "tanh"}],
+    ),
+    "patient_4": Row(
+        healed={"score": (0.8, 1.0)},
+        remedy={"labels": "paired again"},
+        wrong=[{"learning_rate_times": 10.0}, {"learning_rate_times": 0.01}, {"activation": "tanh"}],
+    ),
+    "patient_5": Row(
+        healed={"score": (0.8, 1.0)},
+        remedy={"weights_times": 0.08},
+        wrong=[{"learning_rate_times": 0.01}, {"clip_norm": 1.0}, {"activation": "relu"}],
+    ),
+    "patient_6": Row(
+        healed={"score": (0.8, 1.0)},
+        remedy={"inputs": "standardized"},
+        wrong=[{"learning_rate_times": 0.1}, {"weights_times": 0.1}, {"clip_norm": 1.0}],
+    ),
+    "patient_7": Row(
+        healed={"score": (0.6, 1.0)},
+        remedy={"loss": "huber"},
+        wrong=[{"learning_rate_times": 10.0}, {"learning_rate_times": 1e-3}, {"loss": "squared"}],
+    ),
+    "patient_8": Row(
+        healed={"score": (0.8, 1.0)},
+        remedy={"evaluation": "test mode"},
+        wrong=[{"learning_rate_times": 0.1}, {"labels": "paired again"}, {"clip_norm": 1.0}],
+    ),
+    "half_precision": Row(
+        healed={"accuracy": (0.9, 1.0)},
+        remedy={"scale": 2.0**24, "interval": 20.0},
+        wrong=[
+            {"learning_rate": 1e3},
+            {"learning_rate": 1e6},
+            {"interval": 20.0},
+            {"scale": 2.0**-10},
+            {"scale": 4.0},
+            {"scale": 2.0**40},
+            {"scale": 2.0**24, "learning_rate": 1e-4},
+        ],
+    ),
+    "then_and_now": Row(),
 }
 
 every_experiment = pytest.mark.parametrize("name", EXPERIMENTS)

@@ -318,6 +318,20 @@ def test_td_has_defaults():
     )
 
 
+def test_td_hands_picked_values_targets_and_delta_to_the_loss_that_it_is_given():
+    seen: list[Any] = []
+
+    def loss(prediction, target, delta):
+        seen.append((prediction.tolist(), target.tolist(), delta))
+        return 7.0, np.array([0.5, -0.25])
+
+    q, next_q = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[8.0, 6.0], [5.0, 5.0]])
+    value, dq = td_loss(q, [1, 0], [0.5, 0.25], next_q, [False, True], gamma=0.5, delta=3.0, loss=loss)
+    assert seen == [([2.0, 3.0], [4.5, 0.25], 3.0)]
+    assert value == 7.0
+    assert dq.tolist() == [[0.0, 0.5], [-0.25, 0.0]]
+
+
 # ------------------------------------------------------------------------------
 # CS231n's own checks
 # ------------------------------------------------------------------------------

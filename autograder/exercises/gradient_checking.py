@@ -671,6 +671,7 @@ def _check_case(
     scale: float = 1.0,
     one_entry: bool = False,
     num_checks: int = 10,
+    loss: str = "squares",
 ) -> Case:
     """A loss with a known gradient, of which some tensors are given multiplied by a factor."""
     # No entry near zero: its gradient would drown in the round-off of the loss.
@@ -678,7 +679,8 @@ def _check_case(
         name: rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape) for name, shape in shapes.items()
     }
     weights = {name: scale * float(rng.uniform(1, 2)) for name in shapes}
-    grads = {name: weights[name] * params[name] for name in shapes}
+    power = {"squares": 1, "cubes": 2}[loss]
+    grads = {name: weights[name] * params[name] ** power for name in shapes}
     for name, factor in wrong.items():
         if one_entry:
             grads[name].flat[0] *= factor
@@ -687,7 +689,7 @@ def _check_case(
     call = Call(
         "gradient_check",
         (
-            Probe("squares", {"weights": weights}),
+            Probe(loss, {"weights": weights}),
             params,
             grads,
             np.random.default_rng(int(rng.integers(1 << 30))),
@@ -725,6 +727,7 @@ def _gradient_check_hidden(rng: Rng) -> Cases:
     yield _check_case(rng, "three tensors", {"a": (2, 2, 2), "b": (12,), "c": (1,)}, {"b": 0.5}, num_checks=5)
     yield _check_case(rng, "num_checks = 3", {"W": (6, 5)}, {"W": -1.0}, num_checks=3)
     yield _check_case(rng, "num_checks = 3, all right", {"W": (6, 5), "b": (2,)}, {}, num_checks=3)
+    yield _check_case(rng, "a loss of cubes", {"W": (3, 4), "b": (4,)}, {"b": 0.5}, num_checks=4, loss="cubes")
     yield _check_case(
         rng, "a loss scaled by 1e-9", {"W1": (3, 3), "b1": (3,)}, {"W1": 1.5}, scale=1e-9, num_checks=3
     )

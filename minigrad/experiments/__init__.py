@@ -4,6 +4,7 @@ An experiment is a module with three names, in a file of its own:
 
 - `SETTINGS`: what may be changed, by name, each a `Number` or an `Option`. Their defaults are the run that fails.
 - `REQUIRES`: names of the functions of `minigrad.layers` (or `minigrad.initializers`) that it runs.
+- `CHANGES`, if it is there: how many settings a remedy may change.
 - `run(settings, functions, rng) -> record`: trains once. `settings` has a value for each setting, `functions` a
   function for each required name. The record maps names to numbers and arrays.
 
@@ -36,6 +37,17 @@ Functions = Mapping[str, Callable[..., Any]]
 Record = dict[str, Any]
 
 RECORDINGS = DATA / "recordings"
+
+# Where the functions of an experiment are looked for.
+_LIBRARY = (
+    "minigrad.layers",
+    "minigrad.initializers",
+    "minigrad.losses",
+    "minigrad.activity",
+    "minigrad.loss_scaling",
+    "minigrad.clipping",
+    "minigrad.monitor",
+)
 
 
 @dataclass(frozen=True)
@@ -127,8 +139,8 @@ def complete(experiment: Experiment, remedy: Any) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If `remedy` is no dict, or names or asks for something that the experiment does not have; the text says
-        what there is.
+        If `remedy` is no dict, names or asks for something that the experiment does not have, or changes more than it
+        takes; the text says what there is.
     """
     if not isinstance(remedy, Mapping):
         raise ValueError(f"should be a dict of settings and their values; yours is {_shown(remedy)}")
@@ -152,6 +164,9 @@ def complete(experiment: Experiment, remedy: Any) -> dict[str, Any]:
                     there = ", ".join(map(repr, options))
                     raise ValueError(f"sets {name!r} to {_shown(value)}; it takes one of {there}")
                 settings[name] = value
+    most = getattr(experiment, "CHANGES", len(settings))
+    if len(remedy) > most:
+        raise ValueError(f"sets {len(remedy)} things; this run takes {most}, or nobody knows what helped")
     return settings
 
 
@@ -286,7 +301,7 @@ def _names() -> list[str]:
 @functools.cache
 def _in_library(name: str) -> Callable[..., Any] | None:
     """The library's function, or None where it is a stub, or not there."""
-    for module in ("minigrad.layers", "minigrad.initializers", "minigrad.losses", "minigrad.activity"):
+    for module in _LIBRARY:
         function = getattr(importlib.import_module(module), name, None)
         if function is not None:
             return None if "NotImplementedError" in function.__code__.co_names else function  # type: ignore[no-any-return]

@@ -33,6 +33,7 @@ from minigrad.layers.convolution import (
 )
 from minigrad.layers.dropout import dropout_backward, dropout_forward
 from minigrad.layers.embedding import word_embedding_backward, word_embedding_forward
+from minigrad.layers.feed_forward import ffn_block_backward, ffn_block_forward
 from minigrad.layers.gru import gru_backward, gru_forward, gru_step_backward, gru_step_forward
 from minigrad.layers.indexing import gather_backward, gather_forward
 from minigrad.layers.lstm import lstm_backward, lstm_forward, lstm_step_backward, lstm_step_forward
@@ -130,6 +131,8 @@ __all__ = [
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "ffn_block_backward",
+    "ffn_block_forward",
     "gather_backward",
     "gather_forward",
     "gelu_backward",

@@ -1,5 +1,7 @@
 """How wrong a value was, seen from one step later: the loss of Q-learning."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -18,8 +20,9 @@ def td_loss(
     done: ArrayLike,
     gamma: float = 0.99,
     delta: float = 1.0,
+    loss: Callable[[Array, Array, float], tuple[Number, Array]] = huber_loss,
 ) -> tuple[Number, Array]:
-    r"""Huber loss of the temporal-difference error of Q-learning, mean over the batch.
+    r"""Loss of the temporal-difference error of Q-learning, mean over the batch.
 
     Parameters
     ----------
@@ -37,6 +40,8 @@ def td_loss(
         Discount, from 0 to 1.
     delta : float
         See `huber_loss`.
+    loss : callable
+        ``loss(prediction, target, delta) -> value, dprediction``: `huber_loss`, or what is to be compared with it.
 
     Returns
     -------
@@ -96,5 +101,5 @@ def td_loss(
     actions = as_indices("td_loss", "actions", actions, q.shape[1])
     target = rewards + np.where(ended, 0, float(gamma) * next_q.max(axis=1))  # (N, A) -> (N,)
     picked, cache = gather_forward(q, actions)  # (N, A) -> (N,)
-    loss, dpicked = huber_loss(picked, target, positive("td_loss", delta))
-    return loss, gather_backward(dpicked, cache)
+    value, dpicked = loss(picked, target, positive("td_loss", delta))
+    return value, gather_backward(dpicked, cache)
