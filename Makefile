@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-browser lint build bench-grading bench-layers bench-diagnosis bench-gradcheck ledger clean
+.PHONY: demo test test-browser lint build bench-grading bench-layers bench-diagnosis bench-gradcheck bench-recognition ledger clean
 .DEFAULT_GOAL := test
 
 # The stamp is the environment as the metadata asks for it, pinned; it is made again when either changes.
@@ -67,6 +67,10 @@ ledger: $(VENV)/stamp
 	  --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[test,oracle]'
 	$(BIN)/python benchmarks/ledger.py
+
+# Does the grader tell right from wrong? Writes docs/recognition.md, in a minute.
+bench-recognition: $(VENV)/stamp
+	$(BIN)/python benchmarks/recognition.py
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -128,6 +128,27 @@ def residual() -> list[Size]:
     ]
 
 
+def feed_forward() -> list[Size]:
+    """Four times as many hidden units, as in a transformer."""
+    return [
+        Size(
+            f"{n} x {d}",
+            {
+                "x": (n, d),
+                "gamma": (d,),
+                "beta": (d,),
+                "w1": (d, 4 * d),
+                "b1": (4 * d,),
+                "w2": (4 * d, d),
+                "b2": (d,),
+            },
+            None,
+            affine_products(n, d, 4 * d) + affine_products(n, 4 * d, d),
+        )
+        for n, d in ROWS_AND_COLUMNS
+    ]
+
+
 def gather() -> list[Size]:
     """The values of a few actions, and a long row of scores."""
     return [
@@ -196,6 +217,7 @@ SIZES: dict[str, list[Size]] = {
     "affine_bn_relu": affine("gamma", "beta", params=({"mode": "train"},)),
     "temporal_affine": temporal_affine(),
     "residual": residual(),
+    "ffn_block": feed_forward(),
     "prelu": per_column("alpha"),
     "dropout": elementwise({"p": 0.5, "mode": "train", "rng": np.random.default_rng(0)}),
     "gather": gather(),
@@ -296,6 +318,18 @@ def torch_residual(size: Size) -> InTorch:
     ], lambda x, w1, b1, w2, b2: x + linear(linear(x, w1, b1).relu(), w2, b2)
 
 
+def torch_feed_forward(size: Size) -> InTorch:
+    x, gamma, beta, w1, b1, w2, b2 = size.shapes.values()
+    linear = functional.linear
+
+    def run(*tensors: torch.Tensor) -> torch.Tensor:
+        x, gamma, beta, w1, b1, w2, b2 = tensors
+        normal = functional.layer_norm(x, x.shape[-1:], gamma, beta)
+        return x + linear(functional.gelu(linear(normal, w1, b1)), w2, b2)
+
+    return [x, gamma, beta, w1[::-1], b1, w2[::-1], b2], run
+
+
 def torch_gather(size: Size) -> InTorch:
     assert size.params
     column = torch.tensor(size.params[0])[:, None]
@@ -345,6 +379,7 @@ IN_TORCH: dict[str, Callable[[Size], InTorch]] = {
     "affine_bn_relu": torch_affine_bn_relu,
     "temporal_affine": torch_affine(),
     "residual": torch_residual,
+    "ffn_block": torch_feed_forward,
     "dropout": torch_dropout,
     "gather": torch_gather,
     "word_embedding": torch_embedding,

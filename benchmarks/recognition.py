@@ -184,6 +184,41 @@ def main() -> None:
     punished, honest = variants()
     print(f"{entries} entries of banks, {len(unnamed)} not named or without loss: {unnamed}")
     print(f"{honest} honest variants, {len(punished)} lose points: {punished}")
+    lines = [
+        "# Right and wrong, told apart",
+        "",
+        "Written by `make bench-recognition`, from fixed seeds. The checks are the grader's, hidden cases included.",
+        "",
+        "| what | how many | as it should be |",
+        "|---|--:|--:|",
+        f"| plausible wrong answers in the banks: lose points, and are named | {entries} | {entries - len(unnamed)} |",
+        f"| right answers written in other ways: get all points | {honest} | {honest - len(punished)} |",
+        f"| solutions with one small change: lose points | {counted} | {counted - len(missed)} |",
+        "",
+        f"The changes: an operator, a comparison, a constant, an axis, a dropped term, a swapped argument; at most "
+        f"{PER_FUNCTION} in each of {len(jobs)} functions of the solutions. {len(trials)} of them run; {len(same)} are "
+        f"no mistakes, for the reasons below.",
+        "",
+        "| function | statement | change | why it is no mistake |",
+        "|---|---|---|---|",
+        *(row(t, EQUIVALENT[t.function, t.line, t.change]) for t in same),
+    ]
+    if missed:
+        lines += [
+            "",
+            "Not noticed:",
+            "",
+            "| function | statement | change |",
+            "|---|---|---|",
+            *map(row, missed),
+        ]
+    (ROOT / "docs" / "recognition.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def row(trial: Trial, *more: str) -> str:
+    """One row of a table; a bar inside a cell would end it."""
+    cells = [f"`{trial.function}`", f"`{trial.line}`", f"`{trial.change}`", *more]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 if __name__ == "__main__":
