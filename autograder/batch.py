@@ -51,7 +51,11 @@ def prepare(course: Course, names: list[str], level: str | None = None) -> str:
     global _level
     _level = level
     with ThreadPoolExecutor(1) as beside:  # sheets are compiled while the sandboxes load
-        sheets = [beside.submit(_fingerprint, str(course.root), name) for name in names]
+        sheets = [
+            beside.submit(work, str(course.root), name)
+            for name in names
+            for work in (_fingerprint, _versions)
+        ]
         for name in names:
             _level = sandbox_for(name).level
         for sheet in sheets:
@@ -104,7 +108,7 @@ def grade_one(root: str, submission: Submission) -> Graded:
             f"the grader failed on it ({type(error).__name__}: {error}); grade it by hand and report this"
         )
         result, graded = grading.unreadable(submission.student, assignment, reason)
-    row = result.as_row()
+    row = row_of(result, course)
     graded.metadata["minigrad"] = {"row": row, "key": key(course, submission)}
     return Graded(submission, row, notebook.dumps(graded))
 
@@ -145,6 +149,11 @@ def _assignment(root: str, name: str) -> grading.Assignment:
 
 
 @functools.cache
+def _versions(root: str, name: str) -> dict[str, str]:
+    return _assignment(root, name).versions()
+
+
+@functools.cache
 def _fingerprint(root: str, name: str) -> str:
     return Course(Path(root)).fingerprint(name)
 
@@ -171,7 +180,16 @@ def _grade_alone(course: Course, submission: Submission) -> Graded:
     assignment = _assignment(str(course.root), submission.assignment)
     reason = "the process that graded it was killed, twice; grade it by hand"
     result, graded = grading.unreadable(submission.student, assignment, reason)
-    return Graded(submission, result.as_row(), notebook.dumps(graded))
+    return Graded(submission, row_of(result, course), notebook.dumps(graded))
+
+
+def row_of(result: grading.Result, course: Course) -> dict[str, Any]:
+    """A result as it is stored: with the version of each exercise that it was graded against."""
+    row = result.as_row()
+    versions = _versions(str(course.root), result.assignment)
+    for exercise in row["exercises"]:
+        exercise["version"] = versions[exercise["grade_id"]]
+    return row
 
 
 def _pool(jobs: int, method: str) -> ProcessPoolExecutor:

@@ -7,9 +7,12 @@ notebook needs: no exercise modules, but the visible sheets that they compile to
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+from .course import Course
 from .exercises import assignments, visible_sheet
+from .settings import Settings
 from .source import write_atomically
 from .view import assignment_number, view_files
 
@@ -84,13 +87,14 @@ def bundle_files(course_root: Path, assignment: str) -> dict[str, bytes]:
     """The files of a bundle, by path below its top folder."""
     view = view_files(assignment)
     ours = Path(__file__).parent
+    sheets = _sheets(assignment, Course(course_root).settings)
     return {
         f"{assignment}.ipynb": _notebook(course_root, assignment),
         "README.md": _readme(assignment).encode(),
         "pyproject.toml": _pyproject(view).encode(),
         **view,
         **{f"autograder/{name}": (ours / name).read_bytes() for name in STUDENT_FILES},
-        **{f"autograder/exercises/sheets/{name}.sheet": data for name, data in _sheets(assignment).items()},
+        **{f"autograder/exercises/sheets/{name}.sheet": data for name, data in sheets.items()},
     }
 
 
@@ -105,11 +109,17 @@ def _notebook(course_root: Path, assignment: str) -> bytes:
     return content
 
 
-def _sheets(assignment: str) -> dict[str, bytes]:
-    """The visible sheets of the assignment and of those before it, by exercise."""
+def _sheets(assignment: str, settings: Settings | None = None) -> dict[str, bytes]:
+    """The visible sheets of the assignment and of those before it, by exercise, with the points of the course."""
     number = assignment_number(assignment)
-    groups = [group for name, group in assignments().items() if assignment_number(name) <= number]
-    return {name: visible_sheet(name).to_bytes() for group in groups for name in group}
+    found = {}
+    for group, names in assignments().items():
+        if assignment_number(group) <= number:
+            points = settings.plan(group).points if settings else {}
+            for name in names:
+                sheet = visible_sheet(name)
+                found[name] = (replace(sheet, points=points[name]) if name in points else sheet).to_bytes()
+    return found
 
 
 def _readme(assignment: str) -> str:

@@ -24,12 +24,22 @@ from .student import app, console, fail, print_result
 from .text import clean
 
 Row = dict[str, Any]
+CORES = os.cpu_count() or 1
 
 CourseOption = Annotated[
     Path | None,
     typer.Option("--course", help="The course directory; the one you are in without it.", metavar="DIR"),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An assignment, for example 01_gradient_checking.")]
+Submissions = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR_OR_ZIP", help="Submissions as STUDENT/NAME/NAME.ipynb; submitted/ without it."),
+]
+Jobs = Annotated[int, typer.Option(min=1, help="Submissions at a time.")]
+Trust = Annotated[bool, typer.Option("--trust-students", help="Run student code with no isolation at all.")]
+Isolation = Annotated[
+    str | None, typer.Option(help="namespaces or landlock; the stronger that works here without it.")
+]
 
 
 @app.command()
@@ -59,31 +69,20 @@ def grade(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Assignments; all without it.")
     ] = None,
-    submissions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR_OR_ZIP", help="Submissions as STUDENT/NAME/NAME.ipynb; submitted/ without it."
-        ),
-    ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time.")] = os.cpu_count() or 1,
+    submissions: Submissions = None,
+    jobs: Jobs = CORES,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the results there; - for the terminal."),
     ] = None,
     again: Annotated[bool, typer.Option(help="Grade also what has not changed since it was graded.")] = False,
-    trust_students: Annotated[
-        bool, typer.Option("--trust-students", help="Run student code with no isolation at all.")
-    ] = False,
-    isolation: Annotated[
-        str | None, typer.Option(help="namespaces or landlock; the stronger that works here without it.")
-    ] = None,
+    trust_students: Trust = False,
+    isolation: Isolation = None,
     course: CourseOption = None,
 ) -> None:
     """Grade submissions: each is a row, whatever is in it. What was graded is kept when you stop this."""
-    if isolation not in (None, "namespaces", "landlock"):
-        raise fail(f"--isolation {isolation}: choose namespaces or landlock")
     rows: list[Row] = []
-    level = "none" if trust_students else isolation
+    level = _level(isolation, trust_students)
     with _course(course) as (here, flow), _submissions(submissions) as folder:
         bar = _progress(quiet=str(json_file) == "-")
         task = bar.add_task("grading", total=None)
@@ -120,6 +119,48 @@ def grade(
 
 
 @app.command()
+def regrade(
+    name: Name,
+    store: Annotated[
+        bool, typer.Option("--store/--diff", help="Keep the new results; without it, only show who changes.")
+    ] = False,
+    submissions: Submissions = None,
+    jobs: Jobs = CORES,
+    trust_students: Trust = False,
+    isolation: Isolation = None,
+    course: CourseOption = None,
+) -> None:
+    """Grade anew and show who changes, from what to what, and why."""
+    level = _level(isolation, trust_students)
+    with _course(course) as (here, flow), _submissions(submissions) as folder:
+        bar = _progress(quiet=False)
+        task = bar.add_task("grading", total=None)
+
+        def started(total: int) -> None:
+            bar.update(task, total=total)
+            bar.start()
+
+        try:
+            changes, rows = flow.regrade(
+                here,
+                name,
+                folder=folder,
+                jobs=jobs,
+                level=level,
+                store=store,
+                started=started,
+                finished=lambda row: bar.advance(task),
+            )
+        except KeyboardInterrupt:
+            raise fail("stopped: nothing was stored") from None
+        finally:
+            bar.stop()
+    _print_changes(changes, len(rows))
+    told = "stored" if store else f"nothing was stored; `minigrad regrade {name} --store` does"
+    console.print(Text(told, style="dim"))
+
+
+@app.command()
 def explain(
     student: Annotated[str, typer.Argument(metavar="STUDENT")], name: Name, course: CourseOption = None
 ) -> None:
@@ -129,6 +170,10 @@ def explain(
         if student not in rows:
             raise fail(f"no graded submission of {name} by {student!r}; there are: {', '.join(rows)}")
         print_result(rows[student])
+        late = rows[student].get("late", {"days": 0})
+        if late["days"]:
+            days = f"{late['days']} {'day' if late['days'] == 1 else 'days'} late ({late['free_days']} free)"
+            console.print(Text(f"{days}: {late['penalty']:g} points were taken off", style="bold"))
 
 
 @app.command()
@@ -140,37 +185,67 @@ def report(name: Name, course: CourseOption = None) -> None:
     with _course(course) as (here, flow):
         rows = flow.stored_rows(here, here.require(name))
         path = here.root / "reports" / f"{name}.html"
-        write_atomically(path, class_report(rows, name))
-        console.print(Text(f"report on {len(rows)} submissions: {path}"))
+        due = here.settings.plan(name).due
+        write_atomically(path, class_report(rows, name, f"due {here.settings.show(due)}" if due else ""))
+        console.print(Text(f"report on {len(rows)} students: {path}"))
 
 
 @app.command()
-def feedback(name: Name, course: CourseOption = None) -> None:
+def feedback(
+    name: Name,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--zip",
+            metavar="FILE",
+            help="Pack them too, in folders named as those of submitted/, for upload.",
+        ),
+    ] = None,
+    course: CourseOption = None,
+) -> None:
     """Write a page for each student, in feedback/."""
-    from .feedback import write_feedback
+    from .feedback import pack, write_feedback
 
     with _course(course) as (here, flow):
-        paths = write_feedback(flow.stored_rows(here, here.require(name)), here.root / "feedback")
+        rows = [row for row in flow.stored_rows(here, here.require(name)) if row["status"] != "missing"]
+        paths = write_feedback(rows, here.root / "feedback")
         console.print(Text(f"{len(paths)} pages in {here.root / 'feedback'}"))
+        if archive is not None:
+            folders = flow.folders(here, name)
+            pack(
+                {
+                    folders.get(row["student"], row["student"]): path
+                    for row, path in zip(rows, paths, strict=True)
+                },
+                archive,
+            )
+            console.print(Text(f"packed: {archive}"))
 
 
 @app.command()
 def export(
-    name: Name,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="An assignment; without it, all of them and the total."),
+    ] = None,
     format: Annotated[str, typer.Option(help="csv.")] = "csv",
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="The terminal without it.")
     ] = None,
     course: CourseOption = None,
 ) -> None:
-    """Write the scores of a class as a table."""
-    from .exports import to_csv
+    """Write the scores of a class as a table: of one assignment, or of the course."""
+    from .exports import course_csv, to_csv
     from .source import write_atomically
 
     if format != "csv":
         raise fail(f"--format {format}: there is only csv")
     with _course(course) as (here, flow):
-        table = to_csv(flow.stored_rows(here, here.require(name)))
+        if name is None:
+            weights = {each: here.settings.plan(each).weight for each in here.names()}
+            table = course_csv(flow.all_rows(here), weights)
+        else:
+            table = to_csv(flow.stored_rows(here, here.require(name)))
         if output is None:
             sys.stdout.write(table)
         else:
@@ -258,6 +333,12 @@ def _submissions(path: Path | None) -> Iterator[Path | None]:
         raise fail(f"--submissions {path}: there is no such directory or archive")
 
 
+def _level(isolation: str | None, trust_students: bool) -> str | None:
+    if isolation not in (None, "namespaces", "landlock"):
+        raise fail(f"--isolation {isolation}: choose namespaces or landlock")
+    return "none" if trust_students else isolation
+
+
 def _progress(quiet: bool) -> Progress:
     """A bar while a person watches."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -302,9 +383,26 @@ def _print_table(rows: list[Row]) -> None:
     console.print(Text(f"isolation: {', '.join(levels)}", style="dim"))
 
 
+def _print_changes(changes: list[Any], graded: int) -> None:
+    """Who changes, and below each the exercises and checks, with why."""
+    for change in changes:
+        before = "not graded" if change.before is None else f"{change.before:g}"
+        console.print(Text(f"{clean(change.student, 40)}: {before} -> {change.after:g}", style="bold"))
+        for exercise in change.exercises:
+            was = "none" if exercise.before is None else f"{exercise.before:g}"
+            name = exercise.grade_id.removeprefix("check_")
+            console.print(Text(f"  {clean(name, 80)}: {was} -> {exercise.after:g}; {exercise.why}"))
+            for check in exercise.checks:
+                seen = f": {clean(check.message, 90)}" if check.message and check.after != "passed" else ""
+                console.print(Text(f"    {clean(check.check, 80)}: {check.before} -> {check.after}{seen}"))
+    moved = [change.after - change.before for change in changes if change.before is not None]
+    up, down = sum(by > 0 for by in moved), sum(by < 0 for by in moved)
+    console.print(Text(f"{len(changes)} of {graded} change: {up} get more, {down} get less"))
+
+
 def _telling(row: Row) -> str:
     """What an instructor would want to know first: the note, or the first thing that went wrong."""
-    if row["status"] == "problem":
+    if row["status"] != "graded":
         return row["notes"][0] if row["notes"] else ""
     for exercise in row["exercises"]:
         for finding in exercise["findings"]:

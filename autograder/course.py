@@ -1,7 +1,8 @@
 """Where a course keeps its files: one object that knows every path.
 
 A course is a directory in nbgrader's layout: ``solutions/NAME/NAME.ipynb`` is what the instructor edits,
-``submitted/STUDENT/NAME/NAME.ipynb`` what came in, ``gradebook.db`` the grades.
+``submitted/STUDENT/NAME/NAME.ipynb`` what came in, ``gradebook.db`` the grades, ``course.toml`` (see `settings`) what
+the instructor has decided.
 """
 
 import hashlib
@@ -16,20 +17,21 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import nbformat
+from nbformat import NotebookNode
 
+from .errors import CourseError as CourseError
 from .grading import Assignment
-from .notebook import is_check
+from .notebook import MAX_FILE, is_check
+from .roster import valid_student as valid_student
+from .settings import Settings, read_settings
 from .source import without_hidden, write_atomically
 
 MAX_UNPACKED = 4 * 2**30
 SEEDS = "hidden_seeds.json"
-
-
-class CourseError(Exception):
-    """Something about the course's files that a person has to mend; the message says what and how."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,42 @@ class Course:
         there = ", ".join(self.names()) or "none"
         raise CourseError(f"there is no assignment {name!r} in {self.root / 'solutions'}; there are: {there}")
 
+    @cached_property
+    def settings(self) -> Settings:
+        """What course.toml says.
+
+        Raises
+        ------
+        CourseError
+            If something in it cannot be meant.
+        """
+        return read_settings(self.root, self.names())
+
     def assignment(self, name: str) -> Assignment:
         """What grading needs to know of an assignment."""
         source = nbformat.read(self.source(self.require(name)), as_version=4)
+        self.set_points(name, source)
         released = {
             c.metadata.nbgrader.grade_id: without_hidden(c.source) for c in source.cells if is_check(c)
         }
         return Assignment(name, source, self.hidden_seed(name), released)
+
+    def set_points(self, name: str, notebook: NotebookNode) -> None:
+        """Write the points that course.toml gives to exercises and written answers into a notebook.
+
+        Raises
+        ------
+        CourseError
+            If it gives points to something that the notebook does not have.
+        """
+        cells = [cell.metadata.get("nbgrader", {}) for cell in notebook.cells]
+        graded = {marks.grade_id.removeprefix("check_"): marks for marks in cells if marks.get("grade")}
+        for key, points in self.settings.plan(name).points.items():
+            if key not in graded:
+                raise CourseError(
+                    f"course.toml: there is no assignments.{name}.points.{key}; there are: {', '.join(graded)}"
+                )
+            graded[key].points = points
 
     def hidden_seed(self, name: str) -> int:
         """The secret from which hidden cases are drawn: made once, kept beside the gradebook, never handed out."""
@@ -127,11 +158,15 @@ class Course:
         assignment = self.assignment(name)
         for cell in assignment.checks().values():
             sheet = assignment.sheet(cell)
-            digest.update(sheet.to_bytes() if sheet is not None else b"")
+            digest.update(
+                sheet.to_bytes() if sheet is not None else str(cell.metadata.nbgrader.points).encode()
+            )
         return digest.hexdigest()[:16]
 
     def submissions(self, name: str, folder: Path | None = None) -> list[Submission]:
         """Submissions of an assignment, by student; a student whose notebook is missing is one of them.
+
+        With a roster, a directory that bears a student's name or address is that student's.
 
         Parameters
         ----------
@@ -147,29 +182,40 @@ class Course:
             raise CourseError(
                 f"there is no directory {folder}; submissions are expected as STUDENT/{name}/{name}.ipynb in it"
             )
-        found = []
-        for directory in sorted(folder.iterdir()):
-            if (directory / name).is_symlink() or (directory / name).is_dir():
-                found.append(Submission(directory.name, name, directory / name / f"{name}.ipynb"))
-        return found
+        there = [
+            path for path in sorted(folder.iterdir()) if (path / name).is_symlink() or (path / name).is_dir()
+        ]
+        owners = {
+            path.name: path.name for path in there
+        }  # by directory; without a roster, its name is the id
+        taken = set(owners)
+        for directory in owners:
+            person = self.settings.roster.match(directory) if self.settings.roster else None
+            if person is not None and person.id not in taken:  # of two directories of a student, the first
+                owners[directory] = person.id
+                taken.add(person.id)
+        found = [Submission(owners[path.name], name, path / name / f"{name}.ipynb") for path in there]
+        return sorted(found, key=lambda submission: submission.student)
 
 
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
-    """The notebooks of a zip archive of submissions, in a directory that lasts as long as the context.
+    """The submissions of a zip archive, in a directory that lasts as long as the context.
 
     Raises
     ------
     CourseError
         If it is no archive, or unpacks to more than `MAX_UNPACKED`. Members with a path outside the layout
-        ``.../STUDENT/NAME/NAME.ipynb`` are left out.
+        ``.../STUDENT/NAME/NAME.ipynb``, or ``timestamp.txt`` beside it, are left out, and so are those that lie
+        deeper than others: a student who hands in a folder must not hand in for somebody else. A member that
+        cannot be unpacked (encrypted, damaged) is there as an empty file.
     """
     target = Path(tempfile.mkdtemp(prefix="minigrad-"))
     try:
         try:
             with zipfile.ZipFile(archive) as members:
                 _unpack(members, target)
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise CourseError(f"{archive} cannot be unpacked: {error}") from None
         yield target
     finally:
@@ -177,28 +223,35 @@ def unpacked(archive: Path) -> Iterator[Path]:
 
 
 def _unpack(members: zipfile.ZipFile, target: Path) -> None:
+    laid_out = [(parts, member) for member in members.infolist() if (parts := _layout(member))]
+    depth = min((len(parts) for parts, _ in laid_out), default=0)
     total = 0
-    for member in members.infolist():
-        parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-        link = stat.S_ISLNK(member.external_attr >> 16)
-        laid_out = len(parts) >= 3 and parts[-1] == f"{parts[-2]}.ipynb" and not {"..", "/", "."} & set(parts)
-        if member.is_dir() or link or not laid_out or not valid_student(parts[-3]):
+    for parts, member in laid_out:
+        if len(parts) > depth:
             continue
         path = target.joinpath(*parts[-3:])
         path.parent.mkdir(parents=True, exist_ok=True)
-        with members.open(member) as source, path.open("wb") as copy:
-            while part := source.read(1 << 20):  # sizes in the archive's own headers may lie
-                total += len(part)
-                if total > MAX_UNPACKED:
-                    raise CourseError(f"the archive unpacks to more than {MAX_UNPACKED >> 30} GB")
-                copy.write(part)
+        total += path.write_bytes(_content(members, member))
+        if total > MAX_UNPACKED:
+            raise CourseError(f"the archive unpacks to more than {MAX_UNPACKED >> 30} GB")
 
 
-def valid_student(name: str) -> bool:
-    """Whether a name can be that of a directory and of a student in the gradebook."""
-    return (
-        bool(name) and name.isprintable() and not name.startswith(".") and not set(name) & set('/\\:*?"<>|')
-    )
+def _layout(member: zipfile.ZipInfo) -> tuple[str, ...]:
+    """The parts of a member's path, if they end in STUDENT/NAME/NAME.ipynb, or the timestamp beside it."""
+    parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+    if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16) or {"..", "/"} & set(parts):
+        return ()
+    named = len(parts) >= 3 and parts[-1] in (f"{parts[-2]}.ipynb", "timestamp.txt")
+    return parts if named and valid_student(parts[-3]) and valid_student(parts[-2]) else ()
+
+
+def _content(members: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """What a member holds, up to a byte more than anybody reads: sizes in an archive's own headers may lie."""
+    try:
+        with members.open(member) as source:
+            return source.read(MAX_FILE + 1)
+    except Exception:  # encrypted, or damaged in one of four formats: a problem of this student alone
+        return b""
 
 
 def instructor_path() -> None:

@@ -6,6 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .settings import FILE
+
+if TYPE_CHECKING:
+    from .course import Course
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,21 @@ def _isolation() -> Iterator[Finding]:
                 yield Finding(False, f"isolation: {level}", str(error))
 
 
+def _settings(course: "Course") -> Iterator[Finding]:
+    settings = course.settings
+    if (course.root / FILE).is_file():
+        due = sum(plan.due is not None for plan in settings.assignments.values())
+        yield Finding(True, FILE, f"{due} due {'date' if due == 1 else 'dates'}")
+    if settings.roster is None or not (course.root / "submitted").is_dir():
+        return
+    found = [s.student for name in course.names() for s in course.submissions(name)]
+    strangers = sorted(set(found) - set(settings.roster.by_id))
+    seen = f"{len(settings.roster.people)} students"
+    yield Finding(
+        not strangers, "roster", f"{seen}; not on it: {', '.join(strangers)}" if strangers else seen
+    )
+
+
 def _course(start: Path | None) -> Iterator[Finding]:
     from . import source
     from .course import Course, CourseError
@@ -54,6 +75,7 @@ def _course(start: Path | None) -> Iterator[Finding]:
     try:
         course = Course.find(start)
         yield Finding(True, "course", str(course.root))
+        yield from _settings(course)
         if course.gradebook.exists():
             with Writer(course):
                 yield Finding(True, "gradebook", "can be written")

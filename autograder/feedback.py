@@ -5,8 +5,10 @@ from students (names, exception messages), so nothing reaches a page except thro
 the templates apply to every value, and Jinja2's escaping after it.
 """
 
+import math
 import os
 import unicodedata
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -48,8 +50,8 @@ def points(value: float) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """Let a long identifier break after its underscores."""
-    return Markup("_<wbr>").join(clean(name, 80).split("_"))
+    """Let a long identifier break after its underscores; a check goes by the name of its exercise."""
+    return Markup("_<wbr>").join(clean(name, 80).removeprefix("check_").split("_"))
 
 
 def _finalize(value: object) -> str:
@@ -111,8 +113,8 @@ def class_report(results: Iterable[Result], assignment: str, generated: str = ""
     Returns
     -------
     str
-        A complete HTML page: the state of the class, the distribution of scores, the hardest checks,
-        the most frequent misconceptions, who is not finished and why, every student's score.
+        A complete HTML page: what to do now, the distribution of scores, the hardest checks, the most frequent
+        misconceptions, what was flagged, who is not finished and why, every student's score.
     """
     rows = sorted(
         (r for r in results if r["assignment"] == assignment), key=lambda r: r["student"].casefold()
@@ -124,33 +126,47 @@ def class_report(results: Iterable[Result], assignment: str, generated: str = ""
     for r in rows:
         for e in r["exercises"]:
             exercises.setdefault(e["grade_id"], e)
-            marks.setdefault(e["grade_id"], []).extend([e["score"]] if r["status"] == "graded" else [])
+            counts = r["status"] == "graded" and not e.get("waits")
+            marks.setdefault(e["grade_id"], []).extend([e["score"]] if counts else [])
+    submitted = [r for r in rows if r["status"] != "missing"]
+    misconceptions = _misconceptions(rows)
     return _pages.get_template("class_report.html").render(
         assignment=assignment,
         generated=generated,
         states=Counter(r["status"] for r in rows),
-        isolation=Counter(r.get("isolation") or "not recorded" for r in rows),
+        submitted=len(submitted),
+        isolation=Counter(r.get("isolation") or "not recorded" for r in submitted),
+        write_to=[r for r in rows if r["status"] != "graded" and not r.get("open")],
+        untouched=[r for r in rows if r["status"] == "graded" and not _core(r, "passed")],
+        waiting=_waiting(rows),
+        widespread=[row for row in misconceptions if len(row["students"]) > 1][:3],
+        flagged=[(r, odd) for r in submitted if (odd := _flagged(r))],
+        timeless=[r for r in submitted if "late" in r and not r["late"]["handed_in"]],
+        versions=_versions(submitted),
+        late=any("late" in r for r in rows),
         mean=mean(scores or [0.0]),
         median=median(scores or [0.0]),
         slowest=max((r["seconds"] for r in rows), default=0.0),
         top=top,
         bins=_histogram(scores, top),
         checks=_hardest(rows),
-        misconceptions=_misconceptions(rows),
+        misconceptions=misconceptions,
         unfinished=[(r, why) for r in rows if (why := _unfinished(r))],
         columns=[(e, mean(marks[name] or [0.0])) for name, e in exercises.items()],
-        table=[(r, {e["grade_id"]: e["score"] for e in r["exercises"]}) for r in rows],
+        table=[(r, {e["grade_id"]: e["score"] for e in r["exercises"] if not e.get("waits")}) for r in rows],
     )
 
 
 def _histogram(scores: Sequence[float], top: float) -> list[tuple[float, float, int]]:
-    """(from, to, how many) for equal steps from 0 to `top`; full marks and more are in the last."""
-    counts = Counter(min(max(int(BINS * s / top), 0), BINS - 1) if top else 0 for s in scores)
-    return [(top * i / BINS, top * (i + 1) / BINS, counts[i]) for i in range(BINS)]
+    """(from, to, how many) for equal steps from 0 to `top` or just above; full marks and more are in the last."""
+    step = math.ceil(top / BINS) if top >= BINS else top / BINS or 1.0  # whole points where there are enough
+    bins = math.ceil(top / step) or 1
+    counts = Counter(min(max(int(s / step), 0), bins - 1) for s in scores)
+    return [(step * i, step * (i + 1), counts[i]) for i in range(bins)]
 
 
 def _hardest(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """Checks that somebody did not pass, core before stretch, the smallest share of passes first."""
+    """Checks that somebody tried and did not pass, core before stretch, the smallest share of passes first."""
     tally: dict[tuple[str, str], dict[str, Any]] = {}
     for exercise in (e for r in results for e in r["exercises"]):
         outcomes: dict[str, str] = {}
@@ -167,6 +183,9 @@ def _hardest(results: Iterable[Result]) -> list[dict[str, Any]]:
             row["outcomes"][outcome] += 1
     for row in tally.values():
         row["passed"] = row["outcomes"].pop("passed", 0)
+        row["waiting"] = row["outcomes"].pop(
+            "not run", 0
+        )  # not written yet, or not reached: no sign of difficulty
         row["total"] = row["passed"] + row["outcomes"].total()
     hard = [row for row in tally.values() if row["outcomes"]]
     return sorted(hard, key=lambda row: (bool(row["exercise"].get("stretch")), row["passed"] / row["total"]))
@@ -186,17 +205,55 @@ def _misconceptions(results: Iterable[Result]) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda row: (-len(row["students"]), row["name"]))
 
 
+def _core(result: Result, outcome: str) -> list[str]:
+    """Core exercises with a check of that outcome, answers that a person reads apart."""
+    return [
+        e["grade_id"]
+        for e in result["exercises"]
+        if not e.get("stretch") and any(f["outcome"] == outcome and f.get("weight", 1) for f in e["findings"])
+    ]
+
+
 def _unfinished(result: Result) -> list[tuple[list[str], str]]:
     """(exercises, reason) for a problem, or for each core exercise in which no check passed."""
     if result["status"] != "graded":
         return [([], note) for note in result["notes"] or ["no reason was recorded"]]
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, tuple[list[str], str]] = {}
     for exercise in result["exercises"]:
         findings = exercise["findings"]
-        if not exercise.get("stretch") and all(f["outcome"] != "passed" for f in findings):
-            first = f"{findings[0]['outcome']}: {findings[0]['message']}" if findings else "no check was made"
-            reasons.setdefault(first, []).append(exercise["grade_id"])
-    return [(names, reason) for reason, names in reasons.items()]
+        read_by_person = findings and not any(f.get("weight", 1) for f in findings)
+        if exercise.get("stretch") or read_by_person or any(f["outcome"] == "passed" for f in findings):
+            continue
+        first = f"{findings[0]['outcome']}: {findings[0]['message']}" if findings else "no check was made"
+        # What is not written is said once, for the first of them.
+        key = "not run" if findings and findings[0]["outcome"] == "not run" else first
+        reasons.setdefault(key, ([], first))[0].append(exercise["grade_id"])
+    return list(reasons.values())
+
+
+def _waiting(results: Iterable[Result]) -> dict[str, list[str]]:
+    """Students whose written answers wait to be read, by who is to read them."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        for reader in sorted({e["waits"] for e in result["exercises"] if e.get("waits")}):
+            found.setdefault(reader, []).append(result["student"])
+    return dict(sorted(found.items()))
+
+
+def _flagged(result: Result) -> list[str]:
+    """What is odd about a submission that could be read."""
+    notes = list(result["notes"]) if result["status"] == "graded" else []
+    if "person" in result and result["person"] is None:
+        notes.append("not on the roster, or another submission is that student's")
+    return notes
+
+
+def _versions(results: Iterable[Result]) -> list[str]:
+    """Exercises that were graded in several versions."""
+    found: dict[str, set[str]] = {}
+    for exercise in (e for r in results for e in r["exercises"] if "version" in e):
+        found.setdefault(exercise["grade_id"], set()).add(exercise["version"])
+    return [name for name, versions in found.items() if len(versions) > 1]
 
 
 def write_feedback(results: Iterable[Result], directory: str | os.PathLike[str]) -> list[Path]:
@@ -232,6 +289,27 @@ def write_feedback(results: Iterable[Result], directory: str | os.PathLike[str])
         finally:
             temporary.unlink(missing_ok=True)
     return paths
+
+
+def pack(pages: Mapping[str, Path], archive: Path) -> None:
+    """Pack pages of feedback for upload, each as ``FOLDER/NAME.html``.
+
+    Parameters
+    ----------
+    pages : mapping
+        The page of each student, by the name of the folder.
+    archive : Path
+        The zip archive to write.
+    """
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    temporary = archive.parent / f".{uuid4().hex}.tmp"
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as packed:
+            for folder, page in sorted(pages.items()):
+                packed.write(page, f"{_component(folder)}/{page.name}")
+        os.replace(temporary, archive)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _component(name: str) -> str:

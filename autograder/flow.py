@@ -6,11 +6,14 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from . import batch, source
 from .course import Course, CourseError, Submission, instructor_path, valid_student
+from .regrade import Change, changes
 from .source import write_atomically
 
 Row = dict[str, Any]
@@ -66,7 +69,8 @@ def grade(
     Returns
     -------
     rows : list of dict
-        A result for every submission, sorted by assignment and student.
+        A result for every submission, sorted by assignment and student, and for every student of the roster who has
+        handed in nothing. The scores are those of the checks alone.
 
     Raises
     ------
@@ -93,6 +97,7 @@ def grade(
 
     with contextlib.closing(results), Writer(course) as writer:
         started(len(found))
+        writer.enter_roster()
         for name in graded_names:
             if not writer.knows(course.assignment(name)):
                 release(course, name)
@@ -102,38 +107,195 @@ def grade(
             finished(row)
         for graded in results:
             row = graded.row
-            try:
-                write_atomically(course.autograded(row["student"], row["assignment"]), graded.notebook)
-            except OSError as error:
-                raise CourseError(
-                    f"the graded notebook of {row['student']} cannot be stored: {error}"
-                ) from None
-            writer.record(row, timestamp(graded.submission.path))
+            _store(course, writer, graded)
             rows[row["assignment"], row["student"]] = row
             finished(row)
+        for name in graded_names:
+            writer.schedule(name)
+            for row in _missing(course, name, [row for (at, _), row in rows.items() if at == name]):
+                rows[name, row["student"]] = row
+                finished(row)
     return [rows[key] for key in sorted(rows)]
 
 
+def _store(course: Course, writer: Any, graded: batch.Graded) -> None:
+    from .gradebook import timestamp
+
+    row = graded.row
+    try:
+        write_atomically(course.autograded(row["student"], row["assignment"]), graded.notebook)
+    except OSError as error:
+        raise CourseError(f"the graded notebook of {row['student']} cannot be stored: {error}") from None
+    writer.record(row, timestamp(graded.submission.path))
+
+
+def _missing(course: Course, name: str, rows: list[Row]) -> list[Row]:
+    """Rows of the students of the roster from whom there is nothing."""
+    settings = course.settings
+    there = {row["student"] for row in rows}
+    most = max(row["max_score"] for row in rows)
+    blank = {"status": "missing", "score": 0.0, "max_score": most, "seconds": 0.0, "isolation": ""}
+    found = []
+    for person in settings.roster.people if settings.roster else ():
+        if person.id not in there:
+            due = settings.plan(name).due_of(person.id)
+            note = f"nothing was handed in{f'; due {settings.show(due)}' if due else ''}"
+            who = {"student": person.id, "assignment": name, **blank, "notes": [note], "exercises": []}
+            found.append({**who, "open": due is not None and datetime.now(UTC) <= due})
+    return found
+
+
+def regrade(
+    course: Course,
+    name: str,
+    *,
+    folder: Path | None = None,
+    jobs: int = 1,
+    level: str | None = None,
+    store: bool = False,
+    started: Callable[[int], None] = lambda total: None,
+    finished: Callable[[Row], None] = lambda row: None,
+) -> tuple[list[Change], list[Row]]:
+    """Grade anew, with the same secret, and compare with what is stored.
+
+    Parameters
+    ----------
+    course, folder, jobs, level, started, finished
+        As for `grade`.
+    name : str
+        The assignment.
+    store : bool
+        Store the new results in the place of the old.
+
+    Returns
+    -------
+    changes : list of Change
+        Who changes.
+    rows : list of dict
+        The new results, as they count.
+
+    Raises
+    ------
+    CourseError
+        If nothing has been graded yet, or there is nothing to grade.
+    """
+    found = course.submissions(course.require(name), folder)
+    before = _graded_rows(course, name)
+    if not found or not before:
+        raise CourseError(f"nothing of {name} has been graded yet: run `minigrad grade {name}` first")
+    batch.prepare(course, [name], level)
+    anew = [submission.student for submission in found if _handed_in_anew(course, submission)]
+    old = as_they_count(course, name, before)
+    results: list[batch.Graded] = []
+    with contextlib.closing(batch.grade_all(course, found, jobs)) as graded:
+        started(len(found))
+        for result in graded:
+            results.append(result)
+            finished(result.row)
+    rows = as_they_count(course, name, [result.row for result in results])
+    if store:
+        from .gradebook import Writer
+
+        with Writer(course) as writer:
+            if not writer.knows(course.assignment(name)):
+                release(course, name)
+            for result in results:
+                _store(course, writer, result)
+    return changes(old, rows, anew), rows
+
+
+def _handed_in_anew(course: Course, submission: Submission) -> bool:
+    """Whether the notebook is another one than that which was graded."""
+    stored = _note(course.autograded(submission.student, submission.assignment)).get("key", "")
+    return bool(stored) and stored.partition(":")[2] != batch.key(course, submission).partition(":")[2]
+
+
 def stored_rows(course: Course, name: str) -> list[Row]:
-    """Results of an assignment as they were stored, by student, with what was given by hand.
+    """Results of an assignment as they count, by student: as stored, with what was given by hand, and lateness.
+
+    With a roster, each has the ``person`` that it is of (None for somebody who is not on it), and whoever has handed
+    in nothing has a row.
 
     Raises
     ------
     CourseError
         If nothing has been graded yet.
     """
-    paths = sorted(course.root.glob(f"autograded/*/{name}/{name}.ipynb"))
-    rows = [row for path in paths if (row := _row_of(path)) is not None]
+    rows = _graded_rows(course, name)
     if not rows:
         raise CourseError(f"nothing has been graded for {name!r} yet: run `minigrad grade {name}` first")
-    from .gradebook import with_grades_by_hand  # takes half a second to load
+    rows = as_they_count(course, name, rows)
+    rows += _missing(course, name, rows)
+    rows.sort(key=lambda row: row["student"])
+    if course.settings.roster is None:
+        return rows
+    people = course.settings.roster.by_id
+    return [
+        {**row, "person": (p := people.get(row["student"])) and {**asdict(p), "name": p.name}} for row in rows
+    ]
 
-    return with_grades_by_hand(course, name, rows)
+
+def all_rows(course: Course) -> list[Row]:
+    """Results of every assignment of which something has been graded.
+
+    Raises
+    ------
+    CourseError
+        If that is none.
+    """
+    graded = [name for name in course.names() if _graded_rows(course, name)]
+    if not graded:
+        raise CourseError("nothing has been graded yet: run `minigrad grade` first")
+    return [row for name in graded for row in stored_rows(course, name)]
 
 
-def solutions(course: Course, name: str) -> Path:
-    """Publish an assignment's solution: run it, without hidden tests and marks, as a notebook and as HTML."""
+def folders(course: Course, name: str) -> dict[str, str]:
+    """Under which name of a directory each student's submission lies."""
+    if not (course.root / "submitted").is_dir():
+        return {}
+    return {s.student: s.path.parent.parent.name for s in course.submissions(name)}
+
+
+def as_they_count(course: Course, name: str, rows: list[Row]) -> list[Row]:
+    """Results of the checks with what was given by hand, and without the points that lateness costs."""
+    from .gradebook import with_grades_by_hand, with_lateness  # takes half a second to load
+
+    rows = with_lateness(course, name, with_grades_by_hand(course, name, rows))
+    for row in rows:
+        for exercise in row["exercises"]:
+            if exercise.get("waits"):
+                exercise["waits"] = course.settings.reader(name, row["student"]) or "somebody"
+    return rows
+
+
+def _graded_rows(course: Course, name: str) -> list[Row]:
+    # A directory that the roster has since found to be somebody's was graded under its own name before.
+    moved = {folder for student, folder in folders(course, name).items() if folder != student}
+    paths = sorted(course.root.glob(f"autograded/*/{name}/{name}.ipynb"))
+    paths = [path for path in paths if path.parent.parent.name not in moved]
+    return [note["row"] for path in paths if (note := _note(path))]
+
+
+def solutions(course: Course, name: str, now: datetime | None = None) -> Path:
+    """Publish an assignment's solution: run it, without hidden tests and marks, as a notebook and as HTML.
+
+    Raises
+    ------
+    CourseError
+        If somebody can still hand in, by what course.toml says.
+    """
     from nbconvert import HTMLExporter
+
+    closed = course.settings.closed(name)
+    if closed is not None and (now or datetime.now(UTC)) <= closed[0]:
+        when, who = closed
+        reason = f"the extension of {who}" if who else "the date on which it is due"
+        days = course.settings.late.free_days
+        reason += f" and {days} free {'day' if days == 1 else 'days'}" if days else ""
+        raise CourseError(
+            f"the solution of {name} is not published before {course.settings.show(when)}: until then somebody can "
+            f"hand in without losing points ({reason}, in course.toml)"
+        )
 
     release(course, name)
     with _environment(MINIGRAD_REVEAL="1"):
@@ -146,18 +308,16 @@ def solutions(course: Course, name: str) -> Path:
 
 def _stored(course: Course, submission: Submission) -> Row | None:
     """The result of an earlier run, if neither the submission nor the assignment has changed since."""
-    path = course.autograded(submission.student, submission.assignment)
+    note = _note(course.autograded(submission.student, submission.assignment))
+    return note["row"] if note and note.get("key") == batch.key(course, submission) else None
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """What is noted in a graded notebook: its result, and what it is a result of. Empty if it cannot be read."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         note = json.loads(path.read_text(encoding="utf-8"))["metadata"]["minigrad"]
-        if note["key"] == batch.key(course, submission):
-            return note["row"]
-    return None
-
-
-def _row_of(path: Path) -> Row | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return json.loads(path.read_text(encoding="utf-8"))["metadata"]["minigrad"]["row"]
-    return None
+        return note if "row" in note else {}
+    return {}
 
 
 def _convert(step_name: str, course: Course, name: str) -> None:

@@ -1,15 +1,18 @@
 """Grades in nbgrader's own database, so that its tools and its Formgrader see them."""
 
 from dataclasses import asdict
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook, MissingEntry, Student, SubmittedAssignment
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from .course import Course, CourseError, instructor_path
 from .grading import Assignment
+from .late import HandedIn, free_days
+from .notebook import read_bytes
 from .report import NOT_RUN, PASSED, Finding
 
 COURSE_ID = "minigrad"
@@ -26,6 +29,7 @@ class Writer:
 
     def __init__(self, course: Course):
         instructor_path()
+        self.settings = course.settings
         self.path = course.gradebook
         try:
             self.book = Gradebook(f"sqlite:///{self.path}", COURSE_ID)
@@ -48,13 +52,82 @@ class Writer:
             cells = self.book.find_notebook(assignment.name, assignment.name).grade_cells
         except MissingEntry:
             return False
-        known = {cell.name: cell.max_score for cell in cells if cell.cell_type == "code"}
-        return known == {
-            name: float(cell.metadata.nbgrader.points) for name, cell in assignment.checks().items()
-        }
+        marks = [cell.metadata.get("nbgrader", {}) for cell in assignment.source.cells]
+        now = {mark.grade_id: float(mark.points) for mark in marks if mark.get("grade")}
+        return {cell.name: cell.max_score for cell in cells} == now
+
+    def enter_roster(self) -> None:
+        """Enter the students of the roster, so that those who hand nothing in have a row as well."""
+        if self.settings.roster is None:
+            return
+        known = {student.id: student for student in self.book.students}
+        for person in self.settings.roster.people:
+            student = known.get(person.id)
+            if student is None:
+                student = Student(id=person.id)
+                self.book.db.add(student)
+            for name in ("first_name", "last_name", "email"):
+                if given := getattr(person, name):
+                    setattr(student, name, given)
+        self._commit()
+
+    def schedule(self, name: str) -> None:
+        """Enter when an assignment is due, and for those who have handed in their extensions, and when that was.
+
+        An assignment of which course.toml says nothing keeps what nbgrader was told.
+        """
+        if name not in self.settings.assignments:
+            return
+        due = self.settings.plan(name).due
+        try:
+            assignment = self.book.find_assignment(name)
+        except MissingEntry:
+            return
+        assignment.duedate = due and due.replace(tzinfo=None)  # UTC, as nbgrader has it
+        for submission in assignment.submissions:
+            extended = self.settings.plan(name).due_of(submission.student_id)
+            submission.extension = extended - due if due and extended and extended != due else None
+            if at := self.settings.plan(name).handed_in.get(submission.student_id):
+                submission.timestamp = at.replace(tzinfo=None)
+            for notebook in submission.notebooks if due is None else ():
+                notebook.late_submission_penalty = None  # it was due once
+        self._commit()
+
+    def handed_in(self, student: str) -> list[tuple[HandedIn, SubmittedAssignment]]:
+        """What a student has handed in of that for which course.toml says a date."""
+        if all(plan.due is None for plan in self.settings.assignments.values()):
+            return []
+        found = []
+        for submission in self.book.db.query(SubmittedAssignment).filter_by(student_id=student):
+            plan = self.settings.plan(submission.name)
+            due = plan.due_of(student)
+            if due is not None:
+                recorded = None if submission.timestamp is None else submission.timestamp.replace(tzinfo=UTC)
+                at = plan.handed_in.get(student, recorded)
+                found.append((HandedIn(submission.name, at, due), submission))
+        return found
+
+    def charge(self, student: str) -> None:
+        """Enter what lateness costs a student, in every assignment: what is free for one is not for another."""
+        handed_in = self.handed_in(student)
+        free = free_days(self.settings.late, [work for work, _ in handed_in])
+        for work, submission in handed_in:
+            days = work.days - free[work.assignment]
+            penalty = self.settings.late.penalty(days, submission.score) if days else 0.0
+            for notebook in submission.notebooks:  # there is one
+                if penalty != (notebook.late_submission_penalty or 0.0):
+                    notebook.late_submission_penalty = penalty
+        self._commit()
+
+    def _commit(self) -> None:
+        try:
+            self.book.db.commit()
+        except (DatabaseError, OSError) as error:
+            self.book.db.rollback()
+            raise self._refused(error) from None
 
     def record(self, row: dict[str, Any], timestamp: str | None = None) -> None:
-        """Store the scores of one submission; a grade or comment given by hand stays.
+        """Store the scores of one submission, and what lateness costs; a grade or comment given by hand stays.
 
         Parameters
         ----------
@@ -83,6 +156,7 @@ class Writer:
         except (DatabaseError, OSError) as error:
             self.book.db.rollback()
             raise self._refused(error) from None
+        self.charge(student)
 
     def _refused(self, error: Exception) -> CourseError:
         reason = str(getattr(error, "orig", error))
@@ -110,6 +184,43 @@ def with_grades_by_hand(course: Course, name: str, rows: list[dict[str, Any]]) -
         return [_with_grades_by_hand(writer.book, name, row) for row in rows]
 
 
+def with_lateness(course: Course, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of an assignment that is due, with how late each is, and without the points that this costs.
+
+    What a row gets under ``late`` is: when it was due and handed in, the days, how many of them were free, and the
+    points that were taken off. The gradebook gets the same penalties.
+
+    Parameters
+    ----------
+    course : Course
+        Where the gradebook and course.toml are.
+    name : str
+        The assignment.
+    rows : list of dict
+        Results, with what was given by hand.
+    """
+    if course.settings.plan(name).due is None or not course.gradebook.is_file():
+        return rows
+    with Writer(course) as writer:
+        writer.schedule(name)
+        for row in rows:
+            writer.charge(row["student"])
+        return [_with_lateness(writer, name, row) for row in rows]
+
+
+def _with_lateness(writer: Writer, name: str, row: dict[str, Any]) -> dict[str, Any]:
+    handed_in = [work for work, _ in writer.handed_in(row["student"])]
+    free = free_days(writer.settings.late, handed_in)
+    for work in handed_in:
+        if work.assignment == name:
+            days, show = work.days, writer.settings.show
+            penalty = writer.settings.late.penalty(days - free[name], row["score"])
+            times = {"due": show(work.due), "handed_in": show(work.at) if work.at else ""}
+            late = {**times, "days": days, "free_days": free[name], "penalty": penalty}
+            return {**row, "score": round(row["score"] - penalty, 2), "late": late}
+    return row
+
+
 def _with_grades_by_hand(book: Gradebook, name: str, row: dict[str, Any]) -> dict[str, Any]:
     try:
         notebook = book.find_submission_notebook(name, name, row["student"])
@@ -133,8 +244,14 @@ def _with_grades_by_hand(book: Gradebook, name: str, row: dict[str, Any]) -> dic
             comments.pop(grade.name, "") if given else waits,
             weight=0.0,  # it is no check that a class could find hard
         )
-        points = {"score": round(grade.score, 2), "max_score": grade.max_score}
+        automatic = exercise.get("score", 0.0)  # of this row, which may not be stored (yet)
+        score = (automatic if grade.manual_score is None else grade.manual_score) + (
+            grade.extra_credit or 0.0
+        )
+        points = {"score": round(score, 2), "max_score": grade.max_score}
         exercises[grade.name] = {**exercise, **points, "findings": [*exercise["findings"], asdict(finding)]}
+        if written and not given and grade.needs_manual_grade:
+            exercises[grade.name]["waits"] = "somebody"
     notes = [f"comment on {cell}: {comment}" for cell, comment in comments.items()]
     total = {key: round(sum(e[key] for e in exercises.values()), 2) for key in ("score", "max_score")}
     return {**row, **total, "notes": [*row["notes"], *notes], "exercises": list(exercises.values())}
@@ -146,8 +263,8 @@ def timestamp(submission: Path) -> str | None:
 
     path = submission.with_name("timestamp.txt")
     try:
-        words = path.read_text(encoding="utf-8")[:100].strip()
-        parse_utc(words)
-    except (OSError, ValueError, OverflowError):
+        words = read_bytes(path)[:100].decode().strip()
+        possible = 1970 <= parse_utc(words).year < 9999  # others have no local time everywhere
+    except (ValueError, OverflowError):
         return None
-    return words or None
+    return words if words and possible else None

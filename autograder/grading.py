@@ -9,12 +9,13 @@ grading goes on behind the cell or call that ended it.
 
 import ast
 import contextlib
+import hashlib
 import re
 import symtable
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from .report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from .session import Problem, Session
 
 CELL_SECONDS = 10.0
-MAX_REWRITING = 500_000  # lines with magics times characters: IPython reads a cell again for each of them
+MAX_REWRITING = 100_000  # lines with magics times characters: IPython reads a cell again for each of them
 TOTAL_SECONDS = 75.0  # all student code of one submission; an honest one takes about one
 
 Open = Callable[[], Session]
@@ -95,7 +96,21 @@ class Assignment:
             return None
         if self.hidden_seed is None:
             return exercises.visible_sheet(name)
-        return exercises.full_sheet(name, self.hidden_seed)
+        sheet = exercises.full_sheet(name, self.hidden_seed)
+        return replace(sheet, points=float(cell.metadata.nbgrader.points))  # course.toml may say others
+
+    def versions(self) -> dict[str, str]:
+        """A name for what decides about the points of each check, by grade_id.
+
+        It changes with a case, an expected value, a tolerance or the points, not with a hint, and not with the
+        course's secret.
+        """
+        found = {}
+        for grade_id, cell in self.checks().items():
+            name, points = notebook.check_name(cell), cell.metadata.nbgrader.points
+            content = cell.source if name is None else exercises.version(name)
+            found[grade_id] = hashlib.sha256(f"{content}:{float(points)}".encode()).hexdigest()[:8]
+        return found
 
     def imports(self) -> list[str]:
         """Import statements of the source that do not bring in what students are to write."""
@@ -290,6 +305,7 @@ def _check(run: _Run, cell: NotebookNode, assignment: Assignment) -> Report:
     if session is None or run.left <= 0:
         return _not_run(cell, assignment, "the time for this submission was used up")
     sheet = assignment.sheet(cell)
+    session.until = time.monotonic() + run.left
     with run.timed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a student's numbers make ours complain of is nobody's news
         if sheet is not None:

@@ -11,26 +11,37 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bleach
 import nbformat
-from nbconvert.exporters import NotebookExporter
+from jinja2 import pass_context
+from nbconvert.exporters import HTMLExporter, NotebookExporter
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
+    ClearHiddenTests,
     ClearMarkScheme,
     ClearOutput,
+    ClearSolutions,
+    ComputeChecksums,
     Execute,
     GetGrades,
     IncludeHeaderFooter,
+    InstantiateTests,
     LockCells,
     NbGraderPreprocessor,
     SaveAutoGrades,
+    SaveCells,
 )
 
 from . import batch, grading, notebook, source
 from .course import Course
 
+_TAGS = set(
+    "a b blockquote br code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i img kbd li ol p pre s small span strong"
+    " sub summary sup table tbody td tfoot th thead tr u ul".split()
+)
 KEY = "minigrad"  # in the metadata of a graded notebook: the result, as a row
 
 
@@ -55,8 +66,25 @@ def configure(config: Any) -> None:
         GradeBehindBoundary,
         SaveScores,
         AssignLatePenalties,
+        SaveLatePenalty,
         CheckCellMetadata,
     ]
+    config.GenerateAssignment.preprocessors = [
+        SetPoints,
+        IncludeHeaderFooter,
+        InstantiateTests,
+        LockCells,
+        ClearSolutions,
+        ClearOutput,
+        CheckCellMetadata,
+        ComputeChecksums,
+        SaveCells,
+        ClearHiddenTests,
+        ClearMarkScheme,
+        ComputeChecksums,
+        CheckCellMetadata,
+    ]
+    config.HTMLExporter.filters = {"markdown2html": f"{__name__}.markdown_to_html"}
     config.GenerateFeedback.preprocessors = [StripHidden, GetGrades, CSSHTMLHeaderPreprocessor]
     config.GenerateSolution.preprocessors = [
         IncludeHeaderFooter,
@@ -66,6 +94,26 @@ def configure(config: Any) -> None:
         StripHidden,
         Execute,
     ]
+
+
+@pass_context
+def markdown_to_html(context: Any, source: str) -> str:
+    """A text as HTML that runs nothing: a student wrote it, and in Formgrader somebody reads it who may do anything."""
+    text = _exporter().markdown2html(context, source)
+    return bleach.clean(text, _TAGS, _harmless, protocols=[*bleach.ALLOWED_PROTOCOLS, "data"])
+
+
+def _harmless(tag: str, name: str, value: str) -> bool:
+    if name in ("href", "src"):
+        return (tag, name) in (("a", "href"), ("img", "src")) and (
+            not value.startswith("data:") or (tag == "img" and value.startswith("data:image/"))
+        )
+    return name in ("alt", "class", "colspan", "height", "id", "rowspan", "start", "title", "width")
+
+
+@functools.cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter()
 
 
 class SubmissionExporter(NotebookExporter):
@@ -113,7 +161,7 @@ class GradeBehindBoundary(NbGraderPreprocessor):
             result, graded = grading.grade_notebook(nb, student, assignment, open_session)
             result.isolation = batch.sandbox_for(assignment.name).level
             result.notes[:0] = [line for line in note.get("notes", []) if line not in result.notes]
-        graded.metadata[KEY] = {"row": result.as_row()}
+        graded.metadata[KEY] = {"row": batch.row_of(result, Course(Path.cwd()))}
         return graded, resources
 
 
@@ -127,6 +175,30 @@ class SaveScores(SaveAutoGrades):
             grade = self.gradebook.find_grade(cell.metadata.nbgrader.grade_id, *names)
             grade.auto_score, grade.needs_manual_grade = 0.0, False
             self.gradebook.db.commit()
+
+
+class SetPoints(NbGraderPreprocessor):
+    """Give exercises and written answers the points that course.toml says."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Change the notebook that is about to be released."""
+        converter = self.parent.parent  # behind the exporter that runs this
+        Course(Path(converter.coursedir.root)).set_points(resources["nbgrader"]["assignment"], nb)
+        return nb, resources
+
+
+class SaveLatePenalty(NbGraderPreprocessor):
+    """Take off what course.toml says that lateness costs."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        """Change the gradebook; the notebook stays as it is."""
+        from .gradebook import Writer
+
+        names = resources["nbgrader"]
+        with Writer(Course(Path.cwd())) as writer:
+            writer.schedule(names["assignment"])
+            writer.charge(names["student"])
+        return nb, resources
 
 
 class StripHidden(NbGraderPreprocessor):

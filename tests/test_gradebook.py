@@ -119,7 +119,7 @@ def test_it_is_in_the_page_the_report_and_the_table(course):
     give(course, "ada", "written_answer", 3, comment="Which number?")
     rows = shown(course)
     assert "Which number?" in student_page(rows["ada"])
-    assert "nobody has read it yet" in class_report(rows.values(), NAME)
+    assert "1 written answer: " in class_report(rows.values(), NAME)
     table = to_csv(rows.values()).splitlines()
     assert table[0].endswith("check_affine,written_answer")
     assert table[1].startswith(f"ada,{NAME},graded,4.0,9.0,")

@@ -37,7 +37,7 @@ def written_commands(text):
 def test_commands_exist_with_the_options_that_a_guide_gives_them(path):
     for name, *words in written_commands(path.read_text(encoding="utf-8")):
         assert name in COMMANDS, name
-        known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        known = {o for parameter in COMMANDS[name].params for o in parameter.opts + parameter.secondary_opts}
         assert {word for word in words if word.startswith("--")} <= known, (name, words)
 
 
