@@ -153,6 +153,8 @@ def _judge(path: str, case: SheetCase, played: Played, sheet: Sheet) -> tuple[st
     except KeyError:
         if played.problem is None:
             name, _, key = path.partition(".")
+            if not isinstance(held := played.values.get(name), Mapping):
+                return WRONG, f"{name} should be a dict with an entry {key!r}; yours is {_kind(held)}", ""
             return WRONG, f"{name} has no entry {key!r}", ""
         return _judge_problem(played.function, played.problem, case, sheet)
     expectation = case.expect[path]
@@ -303,9 +305,16 @@ def _compare_close(value: Any, expectation: Close, name: str) -> str | None:
     if same.all():
         return None
     worst = np.unravel_index(int(np.argmax(np.where(same, -1.0, np.nan_to_num(error)))), ours.shape)
-    seen = f"worst at {_entry(name, worst)}: yours {ours[worst]:.5g}, expected {expected[worst]:.5g}"
+    mine, wanted = _apart(ours[worst], expected[worst])
+    seen = f"worst at {_entry(name, worst)}: yours {mine}, expected {wanted}"
     kind = describe_difference(np.asarray(value), expected)
     return seen if "is expected" in kind else f"{seen}. {kind}"  # it found no pattern, and says what we do
+
+
+def _apart(a: complex, b: complex) -> tuple[str, str]:
+    """Write two numbers with 5 digits, or with as many as it takes to tell them apart."""
+    written = ((f"{a:.{digits}g}", f"{b:.{digits}g}") for digits in range(5, 18))
+    return next((pair for pair in written if pair[0] != pair[1]), (f"{a:.17g}", f"{b:.17g}"))
 
 
 def _array(value: Any) -> np.ndarray | None:

@@ -585,3 +585,16 @@ def test_a_value_is_found_by_its_path():
     for path in ("dx.W1", "errors.b1", "dw"):
         with pytest.raises(KeyError):
             look_up(values, path)
+
+
+def test_two_numbers_that_differ_are_written_differently():
+    message = compare(np.array([2.95 + 3e-5, 1.0]), Close(np.array([2.95, 1.0])), "std")
+    assert message == "worst at std[0]: yours 2.95003, expected 2.95"
+
+
+@pytest.mark.parametrize(("returned", "kind"), [(None, "None"), ((1, {}), "a tuple")])
+def test_a_dict_that_is_none_is_called_what_it_is(returned, kind):
+    report = check_sheet(
+        LocalSession({"forward_stages": lambda *args: returned}), exercises.visible_sheet("forward_stages")
+    )
+    assert report.findings[0].message == f"values should be a dict with an entry 'mu'; yours is {kind}"

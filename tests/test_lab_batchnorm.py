@@ -91,7 +91,7 @@ class TestSimulate:
             found = simulate(150, log10_scale=-0.75, log10_rate=rate)["accuracies"]
             # A run that breaks is chaotic: another BLAS may end elsewhere, and not above
             assert found[0] < plain + 0.1
-            assert found[1] == pytest.approx(normalized, abs=0.05)
+            assert found[1] == pytest.approx(normalized, abs=0.09)
         assert simulate(150, log10_scale=-0.75, log10_rate=0.25)["accuracies"].max() < 0.3
 
 

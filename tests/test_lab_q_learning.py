@@ -144,3 +144,17 @@ def test_a_gradient_into_the_target_pulls_down_what_was_right():
     steps = (0.9 * 9.0 - 2.0) / (0.1 + 0.9 * 0.09)
     np.testing.assert_allclose([2.0 + 0.1 * steps, 9.0 - 0.09 * steps], [5.37, 5.97], atol=0.005)
     assert 0.4 < 0.9 * 0.09 / (0.1 + 0.9 * 0.09) < 0.5
+
+
+def test_next_year_only_the_slope_holds():
+    def means(**changes):
+        runs = [learn(seed, **changes) for seed in range(3)]
+        return tuple(float(np.mean([each[key] for each in runs])) for key in ("reward", "value"))
+
+    pays, value = means(loss="huber", reward_scale=3.0)
+    assert (round(pays, 1), round(value, 2)) == (6.7, 8.94)
+    for deleted in ({"delta": 20.0, "reward_scale": 3.0}, {"reward_scale": 0.3}):
+        pays, value = means(**deleted)
+        assert round(pays, 1) == 1.8
+        assert value < 0.7
+    assert all(learn(seed, loss="huber", reward_scale=3.0, steps=2400)["reward"] > 9 for seed in range(3))

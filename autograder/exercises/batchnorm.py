@@ -164,6 +164,21 @@ forward_stages = Exercise(
             _node(xhat=lambda v, eps: v["x"] / v["std"]),
         ),
         Misconception(
+            "divided_by_var",
+            "Your xhat divides by var. In which unit is it, if x is in metres?",
+            _node(xhat=lambda v, eps: v["xc"] / v["var"]),
+        ),
+        Misconception(
+            "not_scaled",
+            "Your out is xhat. gamma and beta are missing.",
+            _node(out=lambda v, eps: v["xhat"].copy()),
+        ),
+        Misconception(
+            "gamma_and_beta_swapped",
+            "gamma and beta have changed places. Which of the two multiplies?",
+            _node(out=lambda v, eps: v["beta"] * v["xhat"] + v["gamma"]),
+        ),
+        Misconception(
             "scaled_before",
             "You scale the sum of xhat and beta. By how much does out move when beta grows by 1?",
             _node(out=lambda v, eps: v["gamma"] * (v["xhat"] + v["beta"])),
@@ -219,6 +234,11 @@ def _backward_stages_hidden(rng: Rng) -> Cases:
 
 def _back(**wrong: Callable) -> dict[str, Callable]:
     return {"backward_stages": lambda dout, values: _backward_stages(dout, values, **wrong)}
+
+
+def _overwritten(dout: Array, values: Mapping[str, Array], name: str, by: str) -> dict[str, Array]:
+    gradients = _backward_stages(dout, values)
+    return gradients | {name: gradients[by]}
 
 
 def _scales_dout(dout: Array, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -288,6 +308,11 @@ backward_stages = Exercise(
             _back(std=lambda v, g, N: -(g["xhat"] * v["xc"]).sum(axis=0) / v["std"]),
         ),
         Misconception(
+            "std_from_xhat",
+            "You multiply by xhat and divide by std twice. xhat has been divided by std once already.",
+            _back(std=lambda v, g, N: -(g["xhat"] * v["xhat"]).sum(axis=0) / v["std"] ** 2),
+        ),
+        Misconception(
             "std_not_summed",
             "Your gradient of std has a row for each example. One std divides all of them.",
             _back(
@@ -304,6 +329,21 @@ backward_stages = Exercise(
             "divided_by_var",
             "You divide by the square of std. What is the derivative of a root, written with the root itself?",
             _back(var=lambda v, g, N: g["std"] * 0.5 / v["std"] ** 2),
+        ),
+        Misconception(
+            "var_without_eps",
+            "You divide by the root of var. The forward pass took the root of something else: which name does it have?",
+            _back(var=lambda v, g, N: g["std"] * 0.5 / np.sqrt(v["var"])),
+        ),
+        Misconception(
+            "xhat_overwritten",
+            "Your gradient of xhat holds that of xc. Do two names stand for one array? += and /= write into it.",
+            {"backward_stages": lambda dout, values: _overwritten(dout, values, "xhat", "xc")},
+        ),
+        Misconception(
+            "xc_overwritten",
+            "Your gradient of xc holds that of x. Do two names stand for one array? += writes into it.",
+            {"backward_stages": lambda dout, values: _overwritten(dout, values, "xc", "x")},
         ),
         Misconception(
             "variance_path_dropped",
@@ -375,7 +415,9 @@ def _statistics(rng: Rng, D: int) -> dict[str, Array]:
 
 
 def _batchnorm_forward_visible(rng: Rng) -> Cases:
-    yield _train_case("mode train, x of shape (5, 3)", _arguments(rng, 5, 3), {"mode": "train"})
+    x, gamma, beta = _arguments(rng, 5, 3)
+    # features so narrow that an eps of 1e-5 can be seen
+    yield _train_case("mode train, x of shape (5, 3)", (x / 20, gamma, beta), {"mode": "train"})
     settings = {"mode": "train", "eps": 0.5, "momentum": 0.7, **_statistics(rng, 2)}
     yield _train_case(
         "mode train, eps = 0.5, momentum = 0.7, with running statistics", _arguments(rng, 4, 2), settings
@@ -487,6 +529,17 @@ def _centres_x(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple:
     return out, cache
 
 
+def _without_eps_at_test(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple:
+    if bn_param["mode"] == "train":
+        return batchnorm_forward(x, gamma, beta, bn_param)
+    return batchnorm_forward(x, gamma, beta, {**bn_param, "eps": 0.0})
+
+
+def _averages_in_training(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple:
+    _, cache = batchnorm_forward(x, gamma, beta, bn_param)
+    return batchnorm_forward(x, gamma, beta, {**bn_param, "mode": "test"})[0], cache
+
+
 def _sample(x: Array) -> Array:
     return x.var(axis=0) * len(x) / max(len(x) - 1, 1)
 
@@ -518,6 +571,16 @@ batchnorm_forward_exercise = Exercise(
             "eps_outside",
             "You add eps after the root. On which side of the root does it stand in the formula?",
             _forward(std=lambda var, eps: np.sqrt(var) + eps),
+        ),
+        Misconception(
+            "eps_left_out",
+            "eps is missing under the root. What comes out for a feature that is the same in all examples?",
+            _forward(std=lambda var, eps: np.sqrt(var)),
+        ),
+        Misconception(
+            "eps_left_out_at_test",
+            "In test mode eps is missing under the root.",
+            {"batchnorm_forward": _without_eps_at_test},
         ),
         Misconception(
             "eps_fixed",
@@ -585,6 +648,11 @@ batchnorm_forward_exercise = Exercise(
             "batch_at_test",
             "In test mode you use the statistics of this batch. What comes out when somebody asks about one example?",
             _forward(batch_at_test=True),
+        ),
+        Misconception(
+            "averages_in_training",
+            "In training you normalize with the running statistics. Which numbers have mean 0 then?",
+            {"batchnorm_forward": _averages_in_training},
         ),
         Misconception(
             "updated_at_test",
@@ -773,6 +841,15 @@ def _backward_mistakes(name: str) -> list[Misconception]:
             _wrong(name, dbeta=lambda dout, x, gamma, xhat, s: dout.mean(axis=0)),
         ),
         Misconception(
+            "order_swapped",
+            "Your dgamma and dbeta have changed places. In which order do gamma and beta stand in batchnorm_forward?",
+            _wrong(
+                name,
+                dgamma=lambda dout, x, gamma, xhat, s: dout.sum(axis=0),
+                dbeta=lambda dout, x, gamma, xhat, s: (dout * xhat).sum(axis=0),
+            ),
+        ),
+        Misconception(
             "writes_into_dout",
             "You write into dout. The layer above owns it and may use it again: make a new array.",
             _writes_into_dout(name),
@@ -838,9 +915,9 @@ measured_reach = Exercise(
                     "factor_per_layer": Between(
                         0.24,
                         0.31,
-                        "factor_per_layer is {value}. It is what one layer makes of the spread of the one below, "
-                        "before any training and without normalization: smaller than 1, and about the same from each "
-                        "layer to the next",
+                        "factor_per_layer is {value}. Wanted is the spread of a layer over that of the layer below, "
+                        "before any training and without normalization. It is smaller than 1, and about the same for "
+                        "any two neighbours",
                     )
                 },
             ),
@@ -851,8 +928,9 @@ measured_reach = Exercise(
                     "largest_rate_plain": Between(
                         0.19,
                         0.21,
-                        "largest_rate_plain is {value}. It is a rate of the list, without normalization, at which "
-                        "network 1 still reaches 0.8; twice that rate does not. Is weight_scale that of this section?",
+                        "largest_rate_plain is {value}. Wanted is the largest rate of the list at which network 1 "
+                        'still ends at 0.8 or better with normalization="none". Is it really network 1, and is '
+                        "weight_scale the one that the exercise asks for?",
                     )
                 },
             ),
@@ -863,8 +941,9 @@ measured_reach = Exercise(
                     "largest_rate_batchnorm": Between(
                         0.79,
                         0.81,
-                        "largest_rate_batchnorm is {value}. It is a rate of the list, with normalization, at which "
-                        "network 1 still reaches 0.8; twice that rate does not",
+                        "largest_rate_batchnorm is {value}. Wanted is the largest rate of the list at which network 1 "
+                        'still ends at 0.8 or better with normalization="batch". Is it really network 1, and is '
+                        "weight_scale the one that the exercise asks for?",
                     )
                 },
             ),
@@ -1052,6 +1131,28 @@ batchnorm_backward_alt_exercise = Exercise(
     misconceptions=[
         *_backward_mistakes("batchnorm_backward_alt"),
         Misconception(
+            "divided_by_variance",
+            "You divide by the variance. Scale x by 10: what happens to xhat, and what should happen to dx?",
+            _wrong(
+                "batchnorm_backward_alt",
+                dx=lambda dout, x, gamma, xhat, s: (
+                    gamma / s**2 * (dout - dout.mean(axis=0) - xhat * (dout * xhat).mean(axis=0))
+                ),
+            ),
+        ),
+        Misconception(
+            "features_for_examples",
+            "You divide the sums by the number of features. Over how many numbers did the forward pass average?",
+            _wrong(
+                "batchnorm_backward_alt",
+                dx=lambda dout, x, gamma, xhat, s: (
+                    gamma
+                    / s
+                    * (dout - dout.sum(axis=0) / x.shape[1] - xhat * (dout * xhat).sum(axis=0) / x.shape[1])
+                ),
+            ),
+        ),
+        Misconception(
             "added_not_subtracted",
             "You add what comes back through mean and deviation. If an example moves the mean up, do the others go up?",
             _wrong(
@@ -1084,7 +1185,9 @@ def _ln_case(label: str, args: tuple, ln_param: dict, float32: bool = False) -> 
 
 
 def _ln_forward_visible(rng: Rng) -> Cases:
-    yield _ln_case("x of shape (3, 5)", _arguments(rng, 3, 5), {})
+    x, gamma, beta = _arguments(rng, 3, 5)
+    # features so close together that an eps of 1e-5 can be seen
+    yield _ln_case("x of shape (3, 5)", (x / 50, gamma, beta), {})
     yield _ln_case("as many examples as features, eps = 0.5", _arguments(rng, 4, 4), {"eps": 0.5})
 
 
@@ -1141,6 +1244,16 @@ layernorm_forward_exercise = Exercise(
             "sample_variance",
             "You divide by D - 1. What is normalized here are these D numbers.",
             _own_layernorm(var=lambda x: x.var(axis=1, ddof=1, keepdims=True)),
+        ),
+        Misconception(
+            "one_mean",
+            "You take one mean and one variance over all examples together. May one change the output of another?",
+            _own_layernorm(mean=lambda x: x.mean(), var=lambda x: x.var()),
+        ),
+        Misconception(
+            "eps_left_out",
+            "eps is missing under the root. What comes out for an example whose features are all equal?",
+            _own_layernorm(std=lambda var, eps: np.sqrt(var)),
         ),
         Misconception(
             "eps_fixed",
@@ -1311,6 +1424,16 @@ layernorm_backward_exercise = Exercise(
             "dgamma_with_x",
             "Your dgamma is made with x. What is gamma multiplied with in the forward pass?",
             _ln_wrong(dgamma=lambda dout, x, gamma, xhat, s: (dout * x).sum(axis=0)),
+        ),
+        Misconception(
+            "dgamma_with_gamma",
+            "gamma is in your dgamma. What is the derivative of gamma * xhat for gamma?",
+            _ln_wrong(dgamma=lambda dout, x, gamma, xhat, s: (dout * gamma * xhat).sum(axis=0)),
+        ),
+        Misconception(
+            "dbeta_with_gamma",
+            "gamma is in your dbeta. Does it stand between out and beta?",
+            _ln_wrong(dbeta=lambda dout, x, gamma, xhat, s: (dout * gamma).sum(axis=0)),
         ),
         Misconception(
             "dbeta_over_the_features",

@@ -135,6 +135,13 @@ def _chosen(q: Array, actions: Array) -> Array:
     return np.eye(q.shape[1])[actions]
 
 
+def _with_columns(q: Array, actions: Array, values: Array) -> Array:
+    """What an assignment to dq[:, actions] leaves: the last one to a column stays."""
+    dq = np.zeros_like(q)
+    dq[:, actions] = values
+    return dq
+
+
 def _every_row(dout: Array, q: Array, actions: Array) -> Array:
     dq = np.zeros_like(q)
     for n, action in enumerate(actions):
@@ -187,6 +194,21 @@ gather_backward_exercise = Exercise(
             "every_row",
             "dq[:, action] is a column of all rows. Each number of dout came out of one row.",
             _gather(_every_row),
+        ),
+        Misconception(
+            "whole_columns",
+            "dq[:, actions] names whole columns, in all rows. How do you name one row together with one column?",
+            _gather(lambda dout, q, actions: _with_columns(q, actions, dout[:, None])),
+        ),
+        Misconception(
+            "whole_columns_in_a_row",
+            "dq[:, actions] names whole columns, in all rows. How do you name one row together with one column?",
+            _gather(lambda dout, q, actions: _with_columns(q, actions, dout)),
+        ),
+        Misconception(
+            "starts_from_q",
+            "Where nothing was taken, your dq holds the values of q. What is the slope of the output there?",
+            _gather(lambda dout, q, actions: np.where(_chosen(q, actions) == 1, dout[:, None], q)),
         ),
         Misconception(
             "averaged",
@@ -298,6 +320,11 @@ def _scaled(loss: Callable, value: Callable | None = None, slope: Callable | Non
     return wrong
 
 
+def _prediction_clipped(x: Array, target: Array, delta: float = 1.0) -> tuple:
+    error = _clip(x, delta) - target
+    return (error**2).mean() / 2, np.where(np.abs(x) <= delta, error, 0.0) / x.size
+
+
 def _into_x(loss: Callable) -> Callable:
     def wrong(x: Array, target: Array, delta: float = 1.0) -> tuple:
         answer = loss(x, target, delta)
@@ -319,6 +346,11 @@ def _common_mistakes(name: str, loss: Callable) -> list[Misconception]:
             "Your gradient has the size of one for a sum, but the loss is a mean. By how much does a mean of N numbers "
             "change when one of them changes by 1?",
             {name: _scaled(loss, slope=lambda x: x.size)},
+        ),
+        Misconception(
+            "sum_in_the_loss",
+            "Your gradient is that of a mean, but your loss is a sum.",
+            {name: _scaled(loss, lambda x: x.size)},
         ),
         Misconception(
             "sum",
@@ -381,6 +413,30 @@ clipped_exercise = Exercise(
             {"clipped_delta_loss": _formula(_clipped_value, lambda error, delta: error)},
         ),
         Misconception(
+            "clips_slope_alone",
+            "Your dx is the slope of the clip, 1 inside and 0 outside. The chain rule has another factor: how does the "
+            "loss change with the clipped error?",
+            {
+                "clipped_delta_loss": _formula(
+                    _clipped_value, lambda error, delta: np.where(np.abs(error) <= delta, 1.0, 0.0)
+                )
+            },
+        ),
+        Misconception(
+            "one_bound_in_the_gradient",
+            "Your loss is clipped on both sides, but your gradient lets errors below -delta pass.",
+            {
+                "clipped_delta_loss": _formula(
+                    _clipped_value, lambda error, delta: np.where(error <= delta, _clip(error, delta), 0.0)
+                )
+            },
+        ),
+        Misconception(
+            "prediction_clipped",
+            "You clip the prediction, and then subtract the target. What is to be clipped is their difference.",
+            {"clipped_delta_loss": _prediction_clipped},
+        ),
+        Misconception(
             "without_half",
             "Your loss is twice what is asked for: look at the factor before the mean.",
             {"clipped_delta_loss": _scaled(clipped_delta_loss, value=lambda x: 2)},
@@ -434,6 +490,21 @@ clipped_exercise = Exercise(
 )
 
 
+# What is added to delta |e| outside, by those who looked for the constant and found another one.
+WRONG_CONSTANTS: dict[str, Callable[[float], float]] = {
+    "by_a_square": lambda delta: -(delta**2),
+    "by_half_of_delta": lambda delta: -delta / 2,
+    "but_at_one": lambda delta: -0.5,
+    "upwards": lambda delta: delta**2 / 2,
+}
+
+
+def _with_constant(constant: Callable[[float], float]) -> Callable:
+    return lambda error, delta: np.where(
+        np.abs(error) <= delta, error**2 / 2, delta * np.abs(error) + constant(delta)
+    )
+
+
 huber_exercise = Exercise(
     name="huber_loss",
     title="Huber loss",
@@ -470,6 +541,36 @@ huber_exercise = Exercise(
                         np.abs(error) <= delta, error**2 / 2, delta * np.abs(error)
                     ),
                     _clip,
+                )
+            },
+        ),
+        *(
+            Misconception(
+                f"jumps_{where}",
+                "Your loss jumps at delta. What is the square part worth there, and what the straight part? Try "
+                "delta = 2.",
+                {"huber_loss": _formula(_with_constant(constant), _clip)},
+            )
+            for where, constant in WRONG_CONSTANTS.items()
+        ),
+        Misconception(
+            "divided_by_delta",
+            "Loss and gradient are divided by delta. Then the straight part has the slope 1, and the square is no "
+            "longer half of the square.",
+            {
+                "huber_loss": _formula(
+                    lambda e, delta: _huber_value(e, delta) / delta, lambda e, delta: _clip(e, delta) / delta
+                )
+            },
+        ),
+        Misconception(
+            "mean_before_the_clip",
+            "You divide by N first and clip then. Each example may pull with delta; the mean is taken of the clipped "
+            "pulls.",
+            {
+                "huber_loss": lambda x, target, delta=1.0: (
+                    huber_loss(x, target, delta)[0],
+                    _clip((x - target) / x.size, delta),
                 )
             },
         ),
@@ -556,6 +657,11 @@ def _td_visible(rng: Rng) -> Cases:
     worse = -rng.uniform(1, 3, (5, 2))
     yield _td_case("everything that comes next is negative", q, actions, rewards, worse, done, 0.9)
     yield _td_case("another loss", *_batch(rng, 6, 3), 0.9, 0.6, Probe("quartic_loss"), end="_other")
+    # What td_loss is built from: where one of these is wrong, the check says so before it says anything of td_loss.
+    yield _gather_backward_case("q of shape (4, 3)", rng, *_table(rng, 4, 3))
+    yield _loss_case(
+        "huber_loss", "x of shape (6,), delta = 1.5", *_apart(rng, (6,), 1.5), out=("huber", "dx")
+    )
 
 
 def _td_hidden(rng: Rng) -> Cases:
@@ -609,9 +715,15 @@ def _into_the_target(
     return dpicked[:, None] * _chosen(q, actions) + share * _chosen(q, next_q.argmax(axis=1))
 
 
+TD_ARGUMENTS = ("actions", "rewards", "next_q", "done", "gamma", "delta", "loss")  # those after q
+
+
+def _delta_of_one(q: Array, *rest: Any) -> tuple:
+    return td_loss(q, **{**dict(zip(TD_ARGUMENTS, rest, strict=False)), "delta": 1.0})
+
+
 def _clipped_inside(q: Array, *rest: Any) -> tuple:
-    names = ("actions", "rewards", "next_q", "done", "gamma", "delta", "loss")
-    given = dict(zip(names, rest, strict=False))
+    given = dict(zip(TD_ARGUMENTS, rest, strict=False))
     if given.get("loss", huber_loss) is huber_loss:
         given["loss"] = clipped_delta_loss
     return td_loss(q, **given)
@@ -622,7 +734,12 @@ td_exercise = Exercise(
     title="Loss of Q-learning",
     points=5,
     grades=("td_loss",),
-    reference={"td_loss": td_loss},
+    reference={
+        "td_loss": td_loss,
+        "gather_forward": gather_forward,
+        "gather_backward": gather_backward,
+        "huber_loss": huber_loss,
+    },
     visible=_td_visible,
     hidden=_td_hidden,
     labels={
@@ -748,6 +865,17 @@ td_exercise = Exercise(
             ),
         ),
         Misconception(
+            "mean_over_all",
+            "Your mean is over all actions of all states. Only one action of each row was tried: over how many errors "
+            "is the mean?",
+            {"td_loss": lambda q, *rest: tuple(each / q.shape[1] for each in td_loss(q, *rest))},
+        ),
+        Misconception(
+            "delta_not_handed_on",
+            "Your delta is 1 whatever was asked for: hand it on to the loss.",
+            {"td_loss": _delta_of_one},
+        ),
+        Misconception(
             "clipped_error",
             "Large errors have no gradient: the loss of section 3 is still in there.",
             {"td_loss": _clipped_inside},
@@ -790,7 +918,7 @@ measured = Exercise(
                 {
                     "huber_value": Between(
                         9.9,
-                        10.1,
+                        10.05,  # below the 10.1 of an episode, which is "reward" and not "value"
                         "huber_value is {value}. It is what the network of seed 1 expects of the last move before "
                         "the treasure when it learns with your Huber loss; what does that move pay?",
                     )

@@ -254,6 +254,12 @@ rnn_step_backward_exercise = Exercise(
             _wrong_slope(lambda a, h: 1 - a**2),
         ),
         Misconception(
+            "slope_from_the_tanh_of_the_state",
+            "Your slope puts the new state through a tanh once more. What has come out of the tanh of this step "
+            "already?",
+            _wrong_slope(lambda a, h: 1 - np.tanh(np.tanh(a)) ** 2),
+        ),
+        Misconception(
             "slope_from_the_old_state",
             "Your slope uses the state that went into the step. Whose tanh is it?",
             _wrong_slope(lambda a, h: 1 - h**2),
@@ -378,6 +384,10 @@ def _late(x: Array, h0: Array, *weights: Array) -> Array:
     return np.concatenate([h0[:, None], _states(x, h0, *weights)[:, :-1]], axis=1)
 
 
+def _reshaped(h: Array) -> Array:
+    return h.swapaxes(0, 1).reshape(h.shape)
+
+
 def _into_h0(x: Array, h0: Array, *weights: Array) -> Array:
     h = _states(x, h0, *weights)
     h0[:] = h[:, -1]
@@ -418,6 +428,12 @@ rnn_forward_exercise = Exercise(
             "time_first",
             "Time is your first axis. The sequences come as (N, T, D), and the states go out the same way.",
             _wrong_states(lambda *args: _states(*args).swapaxes(0, 1)),
+        ),
+        Misconception(
+            "reshaped",
+            "Your array has the right shape, and its states lie in the wrong places: reshape keeps the order of the "
+            "entries. Which axis was time before it?",
+            _wrong_states(lambda *args: _reshaped(_states(*args))),
         ),
         Misconception(
             "same_input",
@@ -518,6 +534,22 @@ def _last_upstream_only(dh: Array, *args: Array) -> Grads:
     return _gather(*_through_time(last, *args))
 
 
+def _last_upstream_twice(dh: Array, *args: Array) -> Grads:
+    twice = dh.copy()
+    twice[:, -1] *= 2
+    return _gather(*_through_time(twice, *args))
+
+
+def _carry_summed(dh: Array, x: Array, h0: Array, *weights: Array) -> Grads:
+    h = _states(x, h0, *weights)
+    steps, carry = [], np.zeros_like(h0)
+    for t in reversed(range(x.shape[1])):
+        _, cache = rnn_step_forward(x[:, t], h[:, t - 1] if t else h0, *weights)
+        steps.append(rnn_step_backward(dh[:, t] + carry, cache))
+        carry = carry + steps[-1][1]
+    return _gather(steps[::-1], carry)
+
+
 def _last_step_only(dh: Array, x: Array, h0: Array, *weights: Array) -> Grads:
     steps, _ = _through_time(dh, x, h0, *weights)
     dx = np.zeros_like(x)
@@ -587,6 +619,18 @@ rnn_backward_exercise = Exercise(
             "Each of your steps hears from the loss at its own time and from nobody else. The state went on into the "
             "next step: what comes back from there?",
             _wrong_time(lambda dh, *args: _gather(*_through_time(dh, *args, carry=False))),
+        ),
+        Misconception(
+            "last_upstream_twice",
+            "dh of the last step is in your gradients twice: before the loop, and in its first round. What comes back "
+            "to the last step from later ones?",
+            _wrong_time(_last_upstream_twice),
+        ),
+        Misconception(
+            "carry_summed",
+            "You add up what all later steps handed back. Draw the arrows: how many of the later steps does the state "
+            "after step t go into?",
+            _wrong_time(_carry_summed),
         ),
         Misconception(
             "forward_in_time",
@@ -664,7 +708,7 @@ measured_growth = Exercise(
                 f"a rotation times {radius}",
                 0.99 * radius**100,
                 1.01 * radius**100,
-                "It is the norm of dh_T / dh_0 after 100 steps; the array of norms begins with 1, for no step at all",
+                "What is asked for is the norm after 100 steps back; the norms begin with 1, for no step at all",
             )
             for name, radius in (("growth_09", 0.9), ("growth_10", 1.0), ("growth_11", 1.1))
         ]
@@ -674,7 +718,7 @@ measured_growth = Exercise(
                 "the triangular matrix",
                 8500,
                 8720,
-                "It is the largest of the norms on the way, for the triangular matrix of radius 0.8 and 400 steps",
+                "What is asked for is the largest of the norms, over 400 steps back, for the matrix triangular",
             )
         ]
     ),
@@ -758,6 +802,14 @@ def _never_skips(params: Params, grads: Params, learning_rate: float, max_norm: 
     return {name: w - learning_rate * clipped[name] for name, w in params.items()}, norm
 
 
+def _makes_finite(
+    params: Params, grads: Params, learning_rate: float, max_norm: float
+) -> tuple[Grads, float]:
+    return clipped_step(
+        params, {name: np.nan_to_num(g) for name, g in grads.items()}, learning_rate, max_norm
+    )
+
+
 def _norm_after(params: Params, grads: Params, learning_rate: float, max_norm: float) -> tuple[Grads, float]:
     new, norm = clipped_step(params, grads, learning_rate, max_norm)
     return new, min(norm, max_norm) if math.isfinite(norm) else norm
@@ -832,6 +884,11 @@ clipped_step_exercise = Exercise(
             "The gradient is not finite, and you step all the same. What are the weights after it, and after every "
             "step that follows?",
             {"clipped_step": _never_skips},
+        ),
+        Misconception(
+            "made_finite",
+            "You put a number where there was none, and step along it. What does such a gradient know about the loss?",
+            {"clipped_step": _makes_finite},
         ),
         Misconception(
             "norm_after_clipping",
@@ -968,6 +1025,11 @@ def _into_prev_c(x: Array, prev_h: Array, prev_c: Array, *weights: Array) -> tup
     return next_h, prev_c, cache
 
 
+def _cell_first(*args: Array) -> tuple:
+    next_h, next_c, cache = lstm_step_forward(*args)
+    return next_c, next_h, cache
+
+
 lstm_step_forward_exercise = Exercise(
     name="lstm_step_forward",
     title="One step of an LSTM, forward",
@@ -1024,6 +1086,11 @@ lstm_step_forward_exercise = Exercise(
             _lstm(cell=lambda i, f, o, g, c: (1 - f) * c + i * g),
         ),
         Misconception(
+            "input_gate_from_the_forget_gate",
+            "Your proposal is let in by 1 - f. That is another cell; here the proposal has a gate of its own.",
+            _lstm(cell=lambda i, f, o, g, c: f * c + (1 - f) * g),
+        ),
+        Misconception(
             "state_without_tanh",
             "The state is o times the cell itself, which may be any number. What keeps a state between -1 and 1?",
             _lstm(state=lambda o, c: o * c),
@@ -1038,6 +1105,11 @@ lstm_step_forward_exercise = Exercise(
             "no_memory",
             "The old state has no say in the gates. Where does Wh enter?",
             _lstm(memory=0.0),
+        ),
+        Misconception(
+            "cell_returned_first",
+            "Your state and your cell have changed places. In which order are they returned?",
+            {"lstm_step_forward": _cell_first},
         ),
         Misconception(
             "writes_into_prev_c",
@@ -1235,6 +1307,11 @@ lstm_step_backward_exercise = Exercise(
             "no_gate_slopes",
             "The gradients of the gates do not pass their sigmoids.",
             _wrong_lstm(gate_slope=np.ones_like),
+        ),
+        Misconception(
+            "no_slopes",
+            "Your gates and your proposal have no slopes: the gradient stops before their sigmoids and their tanh.",
+            _wrong_lstm(gate_slope=np.ones_like, proposal_slope=np.ones_like),
         ),
         Misconception(
             "proposal_with_a_sigmoid_slope",

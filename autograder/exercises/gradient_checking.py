@@ -727,7 +727,9 @@ def _gradient_check_hidden(rng: Rng) -> Cases:
     yield _check_case(rng, "three tensors", {"a": (2, 2, 2), "b": (12,), "c": (1,)}, {"b": 0.5}, num_checks=5)
     yield _check_case(rng, "num_checks = 3", {"W": (6, 5)}, {"W": -1.0}, num_checks=3)
     yield _check_case(rng, "num_checks = 3, all right", {"W": (6, 5), "b": (2,)}, {}, num_checks=3)
-    yield _check_case(rng, "a loss of cubes", {"W": (3, 4), "b": (4,)}, {"b": 0.5}, num_checks=4, loss="cubes")
+    yield _check_case(
+        rng, "a loss of cubes", {"W": (3, 4), "b": (4,)}, {"b": 0.5}, num_checks=4, loss="cubes"
+    )
     yield _check_case(
         rng, "a loss scaled by 1e-9", {"W1": (3, 3), "b1": (3,)}, {"W1": 1.5}, scale=1e-9, num_checks=3
     )

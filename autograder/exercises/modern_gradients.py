@@ -263,6 +263,11 @@ gelu_backward_exercise = Exercise(
             _gelu(lambda x: _cdf(x) + _density(x)),
         ),
         Misconception(
+            "slopes_multiplied",
+            "You multiply the slopes of the two factors. What does the product rule say instead?",
+            _gelu(_density),
+        ),
+        Misconception(
             "bell_not_normalized",
             "Your bell has height 1. What is the area under it, and what should it be?",
             _gelu(lambda x: _cdf(x) + x * np.exp(-(x**2) / 2)),
@@ -285,7 +290,7 @@ gelu_backward_exercise = Exercise(
         ),
         Misconception(
             "slope_of_the_tanh_form",
-            "This is the slope of the formula with the tanh, and your forward pass is not that formula.",
+            "This is the slope of the formula with the tanh. Of which of the two functions is a slope asked for here?",
             _gelu(_tanh_slope),
         ),
         Misconception(
@@ -443,6 +448,8 @@ def _unscale_visible(rng: Rng) -> Cases:
     for name, value in (("b", np.inf), ("w", np.nan), ("w", np.inf), ("b", np.nan)):
         broken = grads | {name: _with(grads[name], value)}
         yield _unscale_case(f"{value} in {name}", broken, 2.0**10, finite=False)
+    whole = grads | {"b": np.full(2, np.inf, np.float16)}
+    yield _unscale_case("nothing but inf in b", whole, 2.0**10, finite=False)
 
 
 def _unscale_hidden(rng: Rng) -> Cases:
@@ -546,6 +553,11 @@ unscale_gradients_exercise = Exercise(
             _unscaled(flag=lambda arrays: all(bool(np.isfinite(g).all()) for g in arrays)),
         ),
         Misconception(
+            "never_reported",
+            "You never report a step. What should the caller do with a gradient that is infinite?",
+            _unscaled(flag=lambda arrays: False),
+        ),
+        Misconception(
             "all_broken",
             "You report a step only where a whole array is broken. How many broken entries spoil a step?",
             _unscaled(flag=lambda arrays: not all(bool(np.isfinite(g).any()) for g in arrays)),
@@ -597,6 +609,8 @@ def _update_visible(rng: Rng) -> Cases:
     yield _update_case("an overflow", _config(scale, growth=4.0, good_steps=2), True)
     yield _update_case("an overflow just before the interval ends", _config(scale, good_steps=3), True)
     yield _update_case("an overflow at scale 1", _config(1.0, good_steps=1), True)
+    yield _update_case("an overflow, and a good step after it", _config(scale, good_steps=2), True, False)
+    yield _update_case("an interval completed at scale 2**20", _config(2.0**20, good_steps=3), False)
 
 
 def _update_hidden(rng: Rng) -> Cases:
@@ -644,6 +658,18 @@ def _never_reset(config: dict[str, Any]) -> None:
     config["good_steps"] += 1
     if config["good_steps"] >= config["interval"]:
         config["scale"] *= config["growth"]
+
+
+def _doubled(config: dict[str, Any]) -> None:
+    config["good_steps"] += 1
+    if config["good_steps"] >= config["interval"]:
+        config["scale"] *= 2
+        config["good_steps"] = 0
+
+
+def _held_in_float16(config: dict[str, Any]) -> None:
+    _good(config)
+    config["scale"] = min(config["scale"], float(np.finfo(np.float16).max))
 
 
 def _one_too_late(config: dict[str, Any]) -> None:
@@ -698,6 +724,24 @@ update_scale_exercise = Exercise(
             "divided_by_growth",
             "After an overflow you divide by growth. Which entry of config says by how much to fall?",
             _updated(_good, _set(scale=lambda c: max(1.0, c["scale"] / c["growth"]), good_steps=lambda c: 0)),
+        ),
+        Misconception(
+            "divided_by_backoff",
+            "After an overflow your scale is larger than before. Is backoff larger or smaller than 1?",
+            _updated(
+                _good, _set(scale=lambda c: max(1.0, c["scale"] / c["backoff"]), good_steps=lambda c: 0)
+            ),
+        ),
+        Misconception(
+            "doubled_and_halved",
+            "You double and halve. Which entries of config say by how much to grow and to fall?",
+            _updated(_doubled, _set(scale=lambda c: max(1.0, c["scale"] / 2), good_steps=lambda c: 0)),
+        ),
+        Misconception(
+            "held_in_float16",
+            "You hold the scale in the range of float16. The scale is never stored there: what has to fit is a "
+            "gradient times the scale.",
+            _updated(_held_in_float16, _bad),
         ),
         Misconception(
             "below_one",
@@ -864,13 +908,16 @@ def _anomaly_visible(rng: Rng) -> Cases:
         "float16, large numbers and no more", large, {"w": np.full((2, 3), 65504, np.float16)}
     )
     twice = acts | {"scores": acts["scores"].copy()}
-    twice["scores"][0, 1], twice["scores"][1, 0] = np.inf, -np.inf
+    twice["scores"][0, 1], twice["scores"][1, 0] = -np.inf, np.inf
     yield _anomaly_case("two entries of one array", twice, grads)
+    yield _anomaly_case(
+        "an example that was broken before it came in", _broken(acts, x=np.nan, hidden=np.nan), grads
+    )
 
 
 def _anomaly_hidden(rng: Rng) -> Cases:
     acts, grads = _step(rng)
-    yield _anomaly_case("the input itself", _broken(acts, x=np.nan, hidden=np.nan), grads)
+    yield _anomaly_case("the input itself", _broken(acts, x=-np.inf, hidden=np.nan), grads)
     yield _anomaly_case("no gradients yet", _broken(acts, active=np.inf), {})
     yield _anomaly_case(
         "names in another order than the alphabet",
@@ -1237,17 +1284,24 @@ ffn_block_forward_exercise = Exercise(
         ),
         Misconception(
             "relu",
-            "You bend with a ReLU.",
+            "The activation of your branch is a ReLU.",
             _block(lambda x, g, b, w1, b1, w2, b2: x + np.maximum(_normal(x, g, b) @ w1 + b1, 0) @ w2 + b2),
         ),
         Misconception(
             "linear",
-            "Nothing bends in your branch: two matrices in a row are one matrix.",
+            "There is no activation in your branch: two matrices in a row are one matrix.",
             _block(lambda x, g, b, w1, b1, w2, b2: x + (_normal(x, g, b) @ w1 + b1) @ w2 + b2),
         ),
         Misconception(
+            "tanh_gelu",
+            "Your GELU is the formula with the tanh: gelu_forward comes first.",
+            _block(
+                lambda x, g, b, w1, b1, w2, b2: x + gelu_tanh_forward(_normal(x, g, b) @ w1 + b1)[0] @ w2 + b2
+            ),
+        ),
+        Misconception(
             "bent_at_the_end",
-            "You bend what the branch returns as well. Then it can hardly subtract anything from x.",
+            "You put a GELU on what the branch returns as well. Then it can hardly subtract anything from x.",
             _block(lambda x, g, b, *rest: x + gelu_forward(_branch(_normal(x, g, b), *rest))[0]),
         ),
         Misconception(
@@ -1343,6 +1397,11 @@ ffn_block_backward_exercise = Exercise(
             "relu_bend",
             "Your gradient goes through a ReLU where forward had a GELU.",
             _block_backward(bend=_relu_bend),
+        ),
+        Misconception(
+            "gelu_weight_held_constant",
+            "The slope of your GELU treats Phi as a constant: gelu_backward comes first.",
+            _block_backward(bend=lambda dh, cache, a: dh * _cdf(a)),
         ),
         Misconception(
             "norm_skipped",

@@ -120,6 +120,12 @@ def _into_x(x: Array, y: Array) -> tuple:
     return result
 
 
+FLOOR_UNDER_THE_LOG = (
+    "You keep the probability away from 0 before the log, so your loss has a ceiling. What should it be for an example "
+    "that is wrong by 1000? Can you write log(exp(a) / s) without the exp?"
+)
+
+
 softmax_exercise = Exercise(
     name="softmax_loss",
     title="Softmax loss",
@@ -175,9 +181,16 @@ softmax_exercise = Exercise(
         ),
         Misconception(
             "small_number_added",
-            "You add a small number before the log. For an example that is wrong by 1000 your loss stays near 20: what "
-            "should it be?",
+            FLOOR_UNDER_THE_LOG,
             _from_exponentials(lambda x: x.max(axis=1, keepdims=True), 1e-8),
+        ),
+        *(
+            Misconception(
+                f"floor_of_1e-{digits}",
+                FLOOR_UNDER_THE_LOG,
+                _from_exponentials(lambda x: x.max(axis=1, keepdims=True), 10.0**-digits),
+            )
+            for digits in (10, 12, 15)
         ),
         Misconception(
             "sum_not_mean",
@@ -285,7 +298,7 @@ initial_exercise = Exercise(
     reference={"expected_initial_loss": expected_initial_loss},
     visible=_initial_visible,
     hidden=_initial_hidden,
-    labels={"expected": "ln C, and half of the variance of the scores of an example"},
+    labels={"expected": "what scores should cost that know nothing of the labels, to second order"},
     misconceptions=[
         Misconception(
             "ln_c_only",
@@ -329,6 +342,27 @@ initial_exercise = Exercise(
             _initial(lambda s: np.log(len(s)) + np.mean(np.var(s, axis=1)) / 2),
         ),
         Misconception(
+            "always_ten_classes",
+            "You take ln 10. How many classes do these scores have?",
+            _initial(lambda s: np.log(10) + np.mean(np.var(s, axis=1)) / 2),
+        ),
+        Misconception(
+            "logarithm_not_expanded",
+            "There is still a logarithm in your second term. What is ln(1 + u) to first order in u?",
+            _initial(lambda s: np.log(s.shape[1]) + np.mean(np.log1p(np.var(s, axis=1) / 2))),
+        ),
+        Misconception(
+            "not_expanded",
+            "Your loss is exact: the mean over all labels that an example might have. Asked for is the short formula, "
+            "the series to second order.",
+            _initial(lambda s: np.mean(np.log(np.exp(s - s.mean(axis=1, keepdims=True)).sum(axis=1)))),
+        ),
+        Misconception(
+            "common_logarithm",
+            "You take another logarithm than the loss does.",
+            _initial(lambda s: np.log10(s.shape[1]) + np.mean(np.var(s, axis=1)) / 2),
+        ),
+        Misconception(
             "other_logarithm",
             "You take another logarithm than the loss does.",
             _initial(lambda s: np.log2(s.shape[1]) + np.mean(np.var(s, axis=1)) / 2),
@@ -368,6 +402,8 @@ def _overfit_visible(rng: Rng) -> Cases:
     yield _overfit_case("down to 0.01 and up again", back, "done")
     yield _overfit_case("from 2.3 to 2.25", _falling(rng, 2.3, 2.25), "done")
     yield _overfit_case("from 90 to 2", _falling(rng, 90.0, 2.0), "done")
+    up = np.concatenate([_falling(rng, 2.3, 70.0), _falling(rng, 70.0, 2.0)])
+    yield _overfit_case("up to 70 and down to 2", up, "done")
     yield _overfit_case("starts at infinity", [np.inf, *_falling(rng, 9.0, 1.0)], "broken")
     yield _overfit_case("ends at nan", [*_falling(rng, 2.0, 0.5), np.nan], "broken")
 
@@ -405,6 +441,14 @@ overfit_exercise = Exercise(
             ),
         ),
         Misconception(
+            "largest_loss",
+            "You compare with the largest loss. A run that jumps to 70 and comes back to where it began has learnt "
+            "nothing: with what should its end be compared?",
+            _overfitted(
+                lambda losses, share: np.isfinite(losses).all() and losses[-1] <= share * losses.max()
+            ),
+        ),
+        Misconception(
             "fixed_threshold",
             "You compare the last loss with share itself. A run that starts at 0.03 passes without learning anything: "
             "with what should it be compared?",
@@ -423,8 +467,8 @@ overfit_exercise = Exercise(
         ),
         Misconception(
             "infinity_passes",
-            "You only look at the last loss for being finite. A share of infinity is infinity: what does that let "
-            "through?",
+            "A loss of infinity gets through: a share of infinity is infinity. Which of the losses do you ask for "
+            "being finite, and does your question find infinity?",
             _overfitted(lambda losses, share: np.isfinite(losses[-1]) and losses[-1] <= share * losses[0]),
         ),
         Misconception(
@@ -603,6 +647,11 @@ def _quotient(a: Any, b: Any) -> float:
     return float(np.divide(a, b))
 
 
+def _largest(w: Array) -> Any:
+    """Singular value; of anything but a matrix, the norm."""
+    return np.linalg.norm(w, 2) if w.ndim == 2 else _norm(w)
+
+
 def _norm(w: Array) -> Any:
     return np.linalg.norm(w.ravel())
 
@@ -635,6 +684,11 @@ ratio_exercise = Exercise(
             "largest_entries",
             "You compare the largest entries. Which norm was asked for?",
             _wrong_ratio(lambda before, after: _quotient(np.abs(after - before).max(), np.abs(before).max())),
+        ),
+        Misconception(
+            "spectral_norm",
+            "You compare largest singular values: np.linalg.norm(w, 2) of a matrix is that. Which norm was asked for?",
+            _wrong_ratio(lambda before, after: _quotient(_largest(after - before), _largest(before))),
         ),
         Misconception(
             "absolute_values",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.activity import saturated_fraction
 from minigrad.clipping import clip_grad_norm
 from minigrad.datasets import memory_task
 from minigrad.experiments import Number, Option
@@ -57,7 +58,7 @@ def run(settings: Mapping[str, Any], functions: Functions, rng: np.random.Genera
     dict
         `accuracy` on 512 new sequences at the end; `worst_loss`, the largest of `losses`; at each step `losses`, the
         norm of the gradient of `Wh` before clipping, `gradients`, and the spectral radius of `Wh` before the step,
-        `radii`.
+        `radii`; and `saturated`, the share of states near -1 or 1 on those new sequences.
     """
 
     def sequences(rng: np.random.Generator, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -95,12 +96,15 @@ def run(settings: Mapping[str, Any], functions: Functions, rng: np.random.Genera
         gradients.append(np.linalg.norm(network.grads["rnn.Wh"]))
         radii.append(spectral_radius(network.params["rnn.Wh"]))
     x, y = sequences(rng, 512)
+    weights = (network.params[f"rnn.{name}"] for name in ("Wx", "Wh", "b"))
+    states, _ = functions["rnn_forward"](x, np.zeros((len(x), UNITS)), *weights)
     return {
         "accuracy": accuracy(network.forward(x), y),
         "worst_loss": max(losses),
         "losses": np.array(losses),
         "gradients": np.array(gradients),
         "radii": np.array(radii[:-1]),
+        "saturated": saturated_fraction(states, -1.0, 1.0),
     }
 
 

@@ -1,6 +1,7 @@
 """What recurrent networks remember for 40 steps: two vanilla ones and two LSTMs. Only to be looked at.
 
-The task of `exploding_rnn`, twice as long and with more noise. All are trained alike, with clipping.
+The task of `exploding_rnn`, twice as long and with more noise. One of the vanilla ones starts as the remedy of that
+run does. All are trained alike, with clipping.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,8 +25,8 @@ LENGTH = 40
 NOISE = 0.5
 UNITS = 16
 STEPS = 150
-STARTS = 3
-NETWORKS = ("normal, radius 0.9", "orthogonal", "LSTM, forget bias 0", "LSTM, forget bias 4")
+STARTS = 6
+NETWORKS = ("normal, radius 0.9", "orthogonal, radius 1.2", "LSTM, forget bias 0", "LSTM, forget bias 4")
 
 SETTINGS: Mapping[str, Number | Option] = {}
 REQUIRES = ("rnn_forward", "rnn_backward", "lstm_forward", "lstm_backward")
@@ -34,7 +35,7 @@ Functions = Mapping[str, Callable[..., Any]]
 
 
 def run(settings: Mapping[str, Any], functions: Functions, rng: np.random.Generator) -> dict[str, Any]:
-    """Train each of `NETWORKS` from three starts.
+    """Train each of `NETWORKS` from `STARTS` starts.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def run(settings: Mapping[str, Any], functions: Functions, rng: np.random.Genera
     Returns
     -------
     dict
-        `accuracies`, of shape (4, 3), on 512 new sequences, and `losses` at each step, of shape (4, 3, 150).
+        `accuracies`, of shape (4, 6), on 512 new sequences, and `losses` at each step, of shape (4, 6, 150).
     """
     runs = [[_train(name, functions, rng) for _ in range(STARTS)] for name in NETWORKS]
     return {
@@ -90,10 +91,9 @@ def _recurrent(name: str, functions: Functions, rng: np.random.Generator) -> Lay
     if lstm:
         b[UNITS : 2 * UNITS] = float(name.split()[-1])  # the forget gates
         Wh = normal((UNITS, columns), rng, std=UNITS**-0.5)
-    elif name == "orthogonal":
-        Wh = matrix("orthogonal", 1.0, UNITS, rng)
     else:
-        Wh = matrix("normal", 0.9, UNITS, rng)
+        start, radius = name.split(", radius ")
+        Wh = matrix(start, float(radius), UNITS, rng)
     params = {"Wx": normal((SYMBOLS, columns), rng, std=0.5), "Wh": Wh, "b": b}
     pair = from_zero_state(functions[f"{kind}_forward"], functions[f"{kind}_backward"])
     return Layer(*pair, params)

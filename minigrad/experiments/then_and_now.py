@@ -1,7 +1,7 @@
 """A deep network as it is built today, with one part taken out at a time, and the same depth as in 2016.
 
 64 pixels, twelve blocks of width 32, 10 scores, 60 steps of Adam on a softmax loss. Today a block adds to its input,
-normalizes inside the branch, bends with a GELU, and the learning rate is raised over the first 20 steps.
+normalizes inside the branch, has a GELU as its activation, and the learning rate is raised over the first 20 steps.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,6 +50,7 @@ class Recipe:
     norm: str = "before"  # in the branch; "after" the addition; or "none"
     activation: str = "gelu"
     warm: bool = True
+    learning_rate: float = LEARNING_RATE
 
 
 RECIPES = {
@@ -125,7 +126,7 @@ def train(recipe: Recipe, functions: Functions, rng: np.random.Generator) -> dic
             functions["softmax_loss"],
             adam,
             steps=STEPS,
-            learning_rate=LEARNING_RATE,
+            learning_rate=recipe.learning_rate,
             rng=rng,
             batch_size=64,
             schedule=rate,

@@ -122,8 +122,8 @@ def draw(result: Result, figure: Figure) -> None:
     ):
         for k, axes in enumerate(row):
             plots.style(axes)
-            shown = np.clip(np.nan_to_num(seen[k].ravel()), -_REACH, _REACH)
-            counts, _ = np.histogram(shown, edges)
+            numbers = seen[k][~np.isnan(seen[k])]  # where all are nan, the title says so
+            counts, _ = np.histogram(np.clip(numbers, -_REACH, _REACH), edges)
             axes.stairs(counts / max(counts.max(), 1), edges, linewidth=0.8, **{"fill": True, **look})
             for edge in (-_FLAT, _FLAT):
                 axes.axvline(edge, color=plots.INK, linewidth=0.8, linestyle=":")

@@ -120,7 +120,7 @@ def draw(result: Result, figure: Figure) -> None:
             )
         axes.axvline(result["error"], color=plots.INK, linewidth=0.8, linestyle=":")
         axes.set_xlabel("error: prediction minus target")
-    left.set(ylim=(0, 12), title="Loss of one example")
+    left.set(ylim=(0, 19), title="Loss of one example")
     right.set(ylim=(-6.3, 6.3), title="Its gradient")
     left.legend(loc="upper center", fontsize=9, labelcolor=plots.INK)
     figure.subplots_adjust(left=0.06, right=0.98, top=0.9, bottom=0.15, wspace=0.16)

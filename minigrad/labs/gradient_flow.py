@@ -94,6 +94,8 @@ def draw(result: Result, figure: Figure) -> None:
     figure : matplotlib.figure.Figure
         Empty.
     """
+    from matplotlib.ticker import MaxNLocator
+
     left, right = (plots.style(axes) for axes in figure.subplots(1, 2, sharey=True))
     layers = np.arange(1, len(result["gradients"]) + 1)
     every = {"markevery": max(1, len(layers) // 20), "markersize": 4}
@@ -101,12 +103,14 @@ def draw(result: Result, figure: Figure) -> None:
     left.semilogy(layers, result["gradients"], label="their gradient, from above", **plots.SERIES[1], **every)
     right.semilogy(layers, result["weight_gradients"], **plots.SERIES[2], **every)
     sizes = np.concatenate([result["activations"], result["gradients"], result["weight_gradients"]])
+    sizes = sizes[(sizes > 0) & np.isfinite(sizes)]  # what a log axis has a place for
     left.set_ylim(min(1e-1, sizes.min() / 10), max(1e7, sizes.max() * 10))
     left.set(title="What the layer sees", ylabel="norm (log axis)")
     right.set_title("Gradient of its weights")
     for axes in (left, right):
         axes.set_xlabel("layer (1 is the first)")
         axes.set_xlim(0.5, len(layers) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.title.set_color(plots.INK)
     left.legend(loc="upper center", fontsize=9, framealpha=0.9, labelcolor=plots.INK)
     figure.subplots_adjust(left=0.09, right=0.98, top=0.9, bottom=0.15, wspace=0.1)
@@ -126,8 +130,8 @@ def describe(result: Result) -> str:
     both = ("activations", "gradients", "weight_gradients")
     up, down, weights = (f"{result[key][0]:.1e} to {result[key][-1]:.1e}" for key in both)  # type: ignore[literal-required]
     largest, smallest = result["weight_gradients"].max(), result["weight_gradients"].min()
+    spread = f", the largest of them {largest / smallest:.1f} times the smallest" if smallest > 0 else ""
     return (
         f"Weights {result['factor']:.2f} times He, {len(result['gradients'])} layers. From the first layer to the "
-        f"last: activations {up}; their gradient {down}; gradient of the weights {weights}, the largest of them "
-        f"{largest / smallest:.1f} times the smallest."
+        f"last: activations {up}; their gradient {down}; gradient of the weights {weights}{spread}."
     )

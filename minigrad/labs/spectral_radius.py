@@ -64,6 +64,7 @@ class Result(TypedDict):
     norms: Array
     """(T + 1,) the norm of dh_T / dh_(T - k), for k from 0 to T."""
     slope: float
+    inputs: float
     """The mean slope of the nonlinearity, over all steps and units."""
 
 
@@ -102,6 +103,7 @@ def simulate(parameters: Mapping[str, Any], functions: Functions) -> Result:
     )
     return {
         "recurrence": parameters["recurrence"],
+        "inputs": float(parameters["inputs"]),
         "eigenvalues": np.linalg.eigvals(Wh),
         "radius": spectral_radius(Wh),
         "stretch": float(np.linalg.norm(Wh, 2)),
@@ -285,7 +287,9 @@ def draw(result: Result, figure: Figure) -> None:
     # The singular value may leave at the top, and what has vanished at the bottom.
     low, high = min(norms.min(), powers.min(), 0.1), max(norms.max(), powers.max(), 10.0)
     back.set_ylim(max(low / 5, 1e-30), 20 * high)
-    back.set_title(f"{result['recurrence']}, radius {radius:.2f}, mean slope {result['slope']:.2f}")
+    back.set_title(
+        f"{result['recurrence']}, inputs {result['inputs']:g}, radius {radius:.2f}, mean slope {result['slope']:.2f}"
+    )
     back.legend(fontsize=8)
     figure.subplots_adjust(left=0.08, right=0.99, top=0.92, bottom=0.13, wspace=0.27)
 
@@ -303,11 +307,15 @@ def describe(result: Result) -> str:
     """
     norms = result["norms"]
     peak = int(np.argmax(norms))
+    # A gradient that goes back through a linear recurrence does not meet the inputs, and the reader should know.
+    idle = ", which change no slope" if result["recurrence"] == "linear" else ""
     words = [
+        f"Inputs of size {result['inputs']:g}{idle}.",
         f"Spectral radius {result['radius']:.2f}, largest singular value {result['stretch']:.2f}, "
         f"mean slope {result['slope']:.2f}.",
         f"After {len(norms) - 1} steps back the norm of the Jacobian is {norms[-1]:.2g}.",
     ]
     if 0 < peak < len(norms) - 1 and norms[peak] > 1.05:
-        words.append(f"On the way it was largest after {peak} steps: {norms[peak]:.2g}.")
+        steps = "step" if peak == 1 else "steps"
+        words.append(f"On the way it was largest after {peak} {steps}: {norms[peak]:.2g}.")
     return " ".join(words)

@@ -658,6 +658,16 @@ for name, setting in experiments.find("dying_relu").SETTINGS.items():
 # remedy = {"setting": value, ...}
 ### BEGIN SOLUTION
 remedy = {"inputs": "centred", "bias": 0.0, "first_rate": 0.1}
+# Ways that work, and ways that do not:
+#
+# Two things were wrong: biases that start below 0, and a step too long for inputs that all point the same way.
+#
+# - `{"inputs": "centred"}` alone works: it takes the common direction out of both. About 2 % are silent.
+# - `{"bias": 0.0, "first_rate": 0.1}` works: about 3 % are still dead from the start. With a bias of 0.5 instead, next to none.
+# - `{"first_rate": 0.1}` alone does not: the 12 % that never lived are still there.
+# - `{"bias": 0.01}` or any other bias alone does not: the step kills them.
+# - `{"negative_slope": 0.3}` alone does not: more than a quarter stay silent.
+# - Lower rates for everything, such as 0.01, leave units alive and the digits unlearned: the accuracy stays below 0.93.
 ### END SOLUTION
 
 # %% check="remedy_03"
@@ -670,19 +680,8 @@ if "remedy" in globals() and ready(relu_forward, relu_backward, count_dead_relus
         print(f"{label:16s}   silent {mean(runs, 'silent'):.2f}   accuracy {mean(runs, 'accuracy'):.3f}   (mean of 3 networks)")
 
 # %% [markdown]
-# <details>
-# <summary>Ways that work, and ways that do not (open it after you have found one)</summary>
-#
-# Two things were wrong: biases that start below 0, and a step too long for inputs that all point the same way.
-#
-# - `{"inputs": "centred"}` alone works: it takes the common direction out of both. About 2 % are silent.
-# - `{"bias": 0.0, "first_rate": 0.1}` works: about 3 % are still dead from the start. With a bias of 0.5 instead, next to none.
-# - `{"first_rate": 0.1}` alone does not: the 12 % that never lived are still there.
-# - `{"bias": 0.01}` or any other bias alone does not: the step kills them.
-# - `{"negative_slope": 0.3}` alone does not: more than a quarter stay silent.
-# - Lower rates for everything, such as 0.01, leave units alive and the digits unlearned: the accuracy stays below 0.93.
-#
-# </details>
+# Which single changes did you try that were not enough, and which of the two causes did each leave in place? The published
+# solution lists the ways that work, with what they reach.
 
 # %% [markdown]
 # ## 11. Stretch: a slope that learns, and one that fades
