@@ -60,6 +60,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "<= to <",
     ): AT_THE_EDGE,
     (
+        "has_overfitted",
+        "return bool(np.isfinite(losses).all() and losses[-1] <= share * losses[0])",
+        "<= to <",
+    ): "whether exactly the share counts is left open",
+    (
         "check_gradient_flow",
         "def check_gradient_flow(depth, weight_scale, rng, width=50, examples=64):",
         "50 to 51",

@@ -414,6 +414,10 @@ def _overfit_hidden(rng: Rng) -> Cases:
     yield _overfit_case("share of 0.001: from 8 to 0.1", _falling(rng, 8.0, 0.1), "done", 0.001)
     yield _overfit_case("nan in between", [2.0, np.nan, 1.0, 0.01], "broken")
     yield _overfit_case("down to exactly 0", [*_falling(rng, 2.0, 0.5), 0.0], "done")
+    yield _overfit_case(
+        "from 10 to 0.4, most of it in the first step", [10.0, *_falling(rng, 1.0, 0.4)], "done"
+    )
+    yield _overfit_case("from 10 to 0.7", _falling(rng, 10.0, 0.7), "done")
 
 
 def _overfitted(function: Callable[[Array, float], Any]) -> dict[str, Callable]:
