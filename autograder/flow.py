@@ -5,6 +5,8 @@ import io
 import json
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,9 +33,25 @@ def release(course: Course, name: str) -> Path:
     if text.is_file():
         source.build(text)
     course.require(name)
-    _convert("GenerateAssignment", course, name)
+    with _kept(course.release(name).parent):
+        _convert("GenerateAssignment", course, name)
     course.hidden_seed(name)
     return course.release(name)
+
+
+@contextlib.contextmanager
+def _kept(folder: Path) -> Iterator[None]:
+    """Put a directory back as it was if what is done meanwhile fails: nbgrader begins by deleting it."""
+    with tempfile.TemporaryDirectory() as safe:
+        copy = Path(safe, folder.name)
+        if folder.is_dir():
+            shutil.copytree(folder, copy)
+        try:
+            yield
+        except BaseException:
+            if copy.is_dir():
+                shutil.copytree(copy, folder, dirs_exist_ok=True)
+            raise
 
 
 def grade(

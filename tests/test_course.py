@@ -13,6 +13,7 @@ import pytest
 from autograder import batch, flow, grading, notebook, source
 from autograder.bundle import build_bundle
 from autograder.course import Course
+from autograder.errors import CourseError
 from autograder.sandbox import SandboxError
 from autograder.session import LocalSession
 
@@ -146,3 +147,16 @@ def names_of(code: str) -> tuple[set[str], set[str]]:
             case ast.ExceptHandler(name=str() as name):
                 stored.add(name)
     return stored, loaded
+
+
+def test_a_release_that_fails_leaves_the_one_before(tmp_path):
+    name = "00_autograd_trap"
+    shutil.copytree(ROOT / "solutions" / name, tmp_path / "solutions" / name)
+    course = Course(tmp_path)
+    released = flow.release(course, name).read_bytes()
+    text = course.source(name).with_suffix(".py")
+    broken = text.read_text("utf-8").replace("### END SOLUTION", "", 1)
+    text.write_text(broken, "utf-8")
+    with pytest.raises(CourseError):
+        flow.release(course, name)
+    assert course.release(name).read_bytes() == released
