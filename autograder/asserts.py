@@ -97,7 +97,9 @@ def _run(session: Session, code: str, imports: Iterable[str], call_seconds: floa
         exec(compile(tree, "<test cell>", "exec"), namespace)
         value = eval(compile(ast.Expression(last.value), "<test cell>", "eval"), namespace)
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        return float(value) if number and np.isfinite(value) else None
+        if not number:
+            return None
+        return float(value) if np.isfinite(value) else 0.0  # a share that is no number is none of the points
     except Exception as error:
         return Problem("raised", type(error).__name__, plain_text(error))
 

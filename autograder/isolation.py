@@ -195,7 +195,9 @@ def restrict_files(visible: Iterable[str], hidden: Iterable[str] = ()) -> None:
     size = ctypes.c_size_t(len(attributes))
     rules = _check(_libc.syscall(SYS_LANDLOCK_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
     try:
-        for path, rights in _grants(visible, [path for path in hidden if os.path.isdir(path)]):
+        there = {path for path in hidden if os.path.isdir(path)}
+        above = {path[:end] for path in there for end, character in enumerate(path) if character == "/"}
+        for path, rights in _grants(visible, there, above):
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
             rule = struct.pack("<Qi", rights, descriptor)
             added = _libc.syscall(SYS_LANDLOCK_ADD_RULE, rules, _RULE_PATH_BENEATH, rule, 0)
@@ -206,14 +208,17 @@ def restrict_files(visible: Iterable[str], hidden: Iterable[str] = ()) -> None:
         os.close(rules)
 
 
-def _grants(visible: Iterable[str], hidden: list[str]) -> Iterator[tuple[str, int]]:
-    """Paths and the rights to give on each. A right cannot be taken back below: so give it beside what is hidden."""
+def _grants(visible: Iterable[str], hidden: set[str], above: set[str]) -> Iterator[tuple[str, int]]:
+    """Paths and the rights to give on each. A right cannot be taken back below: so give it beside what is hidden.
+
+    `above` holds every directory that has something hidden somewhere below it.
+    """
     for path in visible:
         if not os.path.exists(path) or path in hidden:
             continue
-        if any(other.startswith(path.rstrip("/") + "/") for other in hidden):
+        if path.rstrip("/") in above:
             yield path, _FS_READ_DIR
-            yield from _grants([entry.path for entry in os.scandir(path)], hidden)
+            yield from _grants([entry.path for entry in os.scandir(path)], hidden, above)
         elif os.path.isdir(path):
             yield path, _FS_EXECUTE | _FS_READ_FILE | _FS_READ_DIR
         else:
@@ -232,11 +237,11 @@ _ALLOWED: dict[str, tuple[int, int | None]] = {
     "close_range": (436, 436), "creat": (85, None), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24),
     "epoll_create1": (291, 20), "epoll_ctl": (233, 21), "epoll_pwait": (281, 22), "epoll_wait": (232, None),
     "exit": (60, 93), "exit_group": (231, 94), "faccessat": (269, 48), "faccessat2": (439, 439),
-    "fcntl": (72, 25), "fdatasync": (75, 83), "flock": (73, 32), "fstat": (5, 80),
-    "fstatfs": (138, 44), "fsync": (74, 82), "ftruncate": (77, 46), "futex": (202, 98),
-    "get_robust_list": (274, 100), "getcpu": (309, 168), "getcwd": (79, 17), "getdents": (78, None),
-    "getdents64": (217, 61), "getegid": (108, 177), "geteuid": (107, 175), "getgid": (104, 176),
-    "getgroups": (115, 158), "getitimer": (36, 102), "getpid": (39, 172), "getppid": (110, 173),
+    "fcntl": (72, 25), "fdatasync": (75, 83), "fstat": (5, 80), "fstatfs": (138, 44), "fsync": (74, 82),
+    "ftruncate": (77, 46), "futex": (202, 98), "get_robust_list": (274, 100), "getcpu": (309, 168),
+    "getcwd": (79, 17), "getdents": (78, None), "getdents64": (217, 61), "getegid": (108, 177),
+    "geteuid": (107, 175), "getgid": (104, 176), "getgroups": (115, 158), "getitimer": (36, 102),
+    "getpid": (39, 172), "getppid": (110, 173),
     "getrandom": (318, 278), "getresgid": (120, 150), "getresuid": (118, 148), "getrlimit": (97, 163),
     "getrusage": (98, 165), "gettid": (186, 178), "gettimeofday": (96, 169), "getuid": (102, 174),
     "ioctl": (16, 29), "lseek": (8, 62), "lstat": (6, None), "madvise": (28, 233), "membarrier": (324, 283),
@@ -256,7 +261,7 @@ _ALLOWED: dict[str, tuple[int, int | None]] = {
 }  # fmt: skip
 # Of these, only some commands (the second argument): others make the kernel send signals to any process.
 _COMMANDS = {
-    "fcntl": (0, 1, 2, 3, 4, 5, 6, 7, 1030),  # F_DUPFD, flags, locks, F_DUPFD_CLOEXEC
+    "fcntl": (0, 1, 2, 3, 4, 1030),  # F_DUPFD, flags, F_DUPFD_CLOEXEC; no locks, which a sibling would see
     "ioctl": (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451),  # TCGETS, size, FIONREAD, FIONBIO, FIO(N)CLEX
 }
 _PRLIMIT64 = (302, 261)  # allowed to read limits, not to set them

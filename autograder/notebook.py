@@ -22,7 +22,7 @@ MAX_FILE = 64 * 2**20
 MAX_PARTS = 1_000_000  # of its JSON: an empty list of two bytes takes sixty in memory
 MAX_CELLS = 2_000
 MAX_SOURCE = 1 * 2**20
-MAX_CODE = 2 * 2**20  # of all code cells: each is read as Python to see what it defines
+MAX_CODE = 2**19  # of all code cells: each is read as Python to see what it defines, which takes seconds
 
 
 class Unreadable(ValueError):
@@ -50,7 +50,7 @@ def read(path: Path) -> NotebookNode:
 
 def read_submission(path: Path) -> NotebookNode:
     """Read a notebook that was handed in: as `read`, and from a directory of its own, not through a link."""
-    if path.parent.is_symlink():
+    if path.parent.is_symlink() or path.parent.parent.is_symlink():
         raise Unreadable("the directory is a link to another one, not a submission")
     return read(path)
 
@@ -79,7 +79,7 @@ def parse(data: bytes) -> NotebookNode:
     cells = [cell for cell in map(_cell, cells) if cell is not None]
     code = sum(len(cell.source) for cell in cells if cell.cell_type == "code")
     if code > MAX_CODE:
-        raise Unreadable(f"the notebook has {code / 2**20:.0f} MB of code; at most {MAX_CODE >> 20} are read")
+        raise Unreadable(f"the notebook has {code >> 10} kB of code; at most {MAX_CODE >> 10} are read")
     return _new_notebook(cells, {})
 
 
@@ -176,7 +176,8 @@ class _Repair:
         cell = self.cells[position]
         wanted = self.matches.get(position)
         if wanted is None:
-            return _new_cell(cell.cell_type, cell.source, {}, cell.get("id"))  # no mark means anything here
+            # no mark means anything here
+            return _new_cell(cell.cell_type, cell.source, {}, cell.get("id"), cell.get("attachments"))
         original = self.source[wanted]
         name = _grade_id(original)
         text, kind = cell.source, cell.cell_type
@@ -188,7 +189,7 @@ class _Repair:
                 self.notes.append(f"cell {name} had been changed: restored")
             text = original.source
         metadata = original.metadata if kind == original.cell_type else {}
-        return _new_cell(kind, text, metadata, original.get("id"))
+        return _new_cell(kind, text, metadata, original.get("id"), cell.get("attachments"))
 
     def _needed(self, wanted: int) -> bool:
         """Whether a cell of the source has to be there for the rest to make sense."""
@@ -308,8 +309,23 @@ def _cell(content: Any) -> NotebookNode | None:
     cell_id = content.get("id")
     valid = isinstance(cell_id, str) and re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell_id)
     return _new_cell(
-        content["cell_type"], source, _marks(content.get("metadata")), cell_id if valid else None
+        content["cell_type"],
+        source,
+        _marks(content.get("metadata")),
+        cell_id if valid else None,
+        _attachments(content.get("attachments")),
     )
+
+
+def _attachments(found: Any) -> dict[str, dict[str, str]]:
+    """Pictures that were pasted into a text: without them, nbconvert refuses the page that shows it."""
+    kept: dict[str, dict[str, str]] = {}
+    for name, bundle in found.items() if isinstance(found, dict) else ():
+        for kind, data in bundle.items() if isinstance(bundle, dict) else ():
+            picture = isinstance(data, str) and re.fullmatch(r"image/[a-z+.-]{1,40}", kind)
+            if picture and name.isprintable() and re.fullmatch(r"[A-Za-z0-9+/=\s]*", data):
+                kept.setdefault(name, {})[kind] = data
+    return kept
 
 
 def _marks(metadata: Any) -> dict:
@@ -326,11 +342,15 @@ def _marks(metadata: Any) -> dict:
     return kept
 
 
-def _new_cell(kind: str, text: str, metadata: dict, cell_id: str | None) -> NotebookNode:
+def _new_cell(
+    kind: str, text: str, metadata: dict, cell_id: str | None, attachments: dict | None = None
+) -> NotebookNode:
     """A cell, made by hand: nbformat's own constructors validate each one, at a millisecond apiece."""
     cell = nbformat.from_dict({"cell_type": kind, "metadata": dict(metadata), "source": text})
     if kind == "code":
         cell.outputs, cell.execution_count = [], None
+    elif attachments:
+        cell.attachments = nbformat.from_dict(attachments)
     if cell_id:
         cell.id = cell_id
     return cell

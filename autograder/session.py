@@ -7,6 +7,7 @@ to a `Servant` in the same process (a student's own kernel, where there is nothi
 same verdict in both.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,9 +59,13 @@ class Reply:
 
 
 class Session:
-    """Talk to a student's namespace. Subclasses say how bytes travel, in `_exchange`."""
+    """Talk to a student's namespace. Subclasses say how bytes travel, in `_exchange`.
+
+    `until` is the time (of `time.monotonic`) at which all student code has to be over, however long each call may take.
+    """
 
     def __init__(self) -> None:
+        self.until = math.inf
         self._callbacks: list[Callable] = []
         self._originals: list[tuple] = []
         self._callback_count = 0

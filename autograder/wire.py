@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 16 * 2**20
 MAX_HEADER = 8 * 2**20  # JSON takes some twenty times its size when it is read
 MAX_DEPTH = 40
 MAX_NODES = 200_000

@@ -11,6 +11,8 @@ is. Then come directives, one a line, and the cells that the student wrote::
     def affine_backward(dout, cache):
         os._exit(0)
 
+``# assignment: NAME``
+    What it is an answer to, if not 01.
 ``# base: solution | release``
     Start from the solution, without its marks, or from what was handed out.
 ``# expect: full | 0, NAME = full | 0 | A/B, ...``
@@ -31,9 +33,11 @@ ever import or run them: many would do harm.
 What is wrong with the file itself, and not with a cell, is written by the functions at the end.
 """
 
+import io
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -46,6 +50,10 @@ ASSIGNMENT = "01_gradient_checking"
 HERE = Path(__file__).parent
 FAMILIES = ("honest", "wrong", "hostile")
 NEIGHBOUR = "honest-cs231n"  # somebody whose work others reach for
+MARKUP = (
+    "<script>alert(3)</script><img src=x onerror=alert(4)><svg onload=alert(5)></svg>"
+    "<iframe srcdoc='<script>alert(6)</script>'></iframe>[x](javascript:alert(7)) <a href='data:text/html,x'>y</a>"
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Submission:
     mistakes: dict[str, str] = field(default_factory=dict)
     status: str = "graded"
     slow: bool = False
+    assignment: str = ASSIGNMENT
 
     def deserved(self, grade_id: str, points: float) -> float:
         """Points that this work deserves for an exercise."""
@@ -77,7 +86,8 @@ def corpus() -> dict[str, Submission]:
 
 def place(submission: Submission, course: Path, student: str) -> Path:
     """Hand in a submission under a student's name; returns the path at which graders look for it."""
-    path = course / "submitted" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    name = submission.assignment
+    path = course / "submitted" / student / name / f"{name}.ipynb"
     path.parent.mkdir(parents=True)
     submission.write(course, path)
     return path
@@ -90,7 +100,7 @@ def read(path: Path) -> Submission:
     """Read a file of cells."""
     directives, _ = _parse(path)
     about = re.match(r'"""(.*?)"""', path.read_text(encoding="utf-8"), re.DOTALL)
-    said = {key: rest for key, rest in directives if key in ("expect", "slow")}
+    said = {key: rest for key, rest in directives if key in ("expect", "slow", "assignment")}
     mistakes = dict(rest.split() for key, rest in directives if key == "names")
     name = f"{path.parent.name}-{path.stem}"
     if about is None or "expect" not in said:
@@ -99,13 +109,22 @@ def read(path: Path) -> Submission:
     def write(course: Path, target: Path) -> None:
         build(path, course, target)
 
-    return Submission(name, about[1].strip(), write, _shares(said["expect"]), mistakes, slow="slow" in said)
+    return Submission(
+        name,
+        about[1].strip(),
+        write,
+        _shares(said["expect"]),
+        mistakes,
+        slow="slow" in said,
+        assignment=said.get("assignment", ASSIGNMENT),
+    )
 
 
 def build(overlay: Path, course: Path, destination: Path) -> None:
     """Write the notebook that a file of cells describes."""
     directives, cells = _parse(overlay)
-    notebook = _base(course, dict(directives).get("base", "solution"))
+    said = dict(directives)
+    notebook = _base(course, said.get("base", "solution"), said.get("assignment", ASSIGNMENT))
     structure = [(key, rest) for key, rest in directives if key != "strip"]
     for key, rest in structure:
         _apply(notebook, key, rest)
@@ -134,9 +153,9 @@ def _parse(path: Path) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]
     return directives, cells
 
 
-def _base(course: Path, which: str) -> NotebookNode:
+def _base(course: Path, which: str, name: str = ASSIGNMENT) -> NotebookNode:
     folder = {"solution": "solutions", "release": "assignments"}[which]
-    notebook = nbformat.read(course / folder / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+    notebook = nbformat.read(course / folder / name / f"{name}.ipynb", as_version=4)
     for cell in notebook.cells:
         cell.source = re.sub(r"(?m)^[^\n]*### (BEGIN|END) SOLUTION\n?", "", cell.source)
     return notebook
@@ -166,7 +185,7 @@ def _apply(notebook: NotebookNode, key: str, rest: str) -> None:
             notebook.nbformat_minor = 4
             for cell in cells:
                 del cell["id"]
-        case (("base" | "expect" | "names" | "slow"), _):
+        case (("assignment" | "base" | "expect" | "names" | "slow"), _):
             pass
         case _:
             raise ValueError(f"no such directive: # {key}: {rest}")
@@ -198,6 +217,8 @@ def _malformed() -> Iterator[Submission]:
         yield Submission(f"malformed-{name}", about, _writer(content), _ALL)
     for name, (about, write) in _ODD_PATHS.items():
         yield Submission(f"malformed-{name}", about, write, _NOTHING, status="problem")
+    for name, (about, write) in _ODD_NEIGHBOURS.items():
+        yield Submission(f"malformed-{name}", about, write, _ALL)
     about = "Scores of other times and places, stored in a notebook that nobody touched."
     yield Submission("malformed-stored_scores", about, _writer(_stored_scores), _NOTHING)
 
@@ -218,6 +239,13 @@ def _text(notebook: dict) -> bytes:
 def _truncated(course: Path) -> bytes:
     whole = _text(_right(course))
     return whole[: len(whole) // 2]
+
+
+def _archive(course: Path) -> bytes:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as members:
+        members.writestr(f"{ASSIGNMENT}/{ASSIGNMENT}.ipynb", _text(_right(course)))
+    return whole.getvalue()
 
 
 def _many_cells(course: Path) -> bytes:
@@ -242,6 +270,7 @@ _UNREADABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "a_list": ("JSON, and no notebook.", lambda course: b"[1, 2, 3]"),
     "deep": ("A hundred thousand brackets.", lambda course: b"[" * 100_000),
     "many_cells": ("Right, and three thousand empty cells.", _many_cells),
+    "archive": ("A zip archive with the notebook in it, under the notebook's name.", _archive),
 }
 
 
@@ -350,6 +379,39 @@ def _many_magics(course: Path) -> bytes:
     return _text(notebook)
 
 
+def _many_deaths(course: Path) -> bytes:
+    """Cells that end the process: what ran before each of them has to run again."""
+    notebook = _right(course)
+    deadly = {"cell_type": "code", "source": "import os; os._exit(1)", "metadata": {}}
+    for at in (1, -1):
+        notebook["cells"][at:at] = [dict(deadly) for _ in range(20)]
+    return _text(notebook)
+
+
+def _markup(course: Path) -> bytes:
+    """Texts and pictures that would do something in the browser of whoever reads them."""
+    notebook = _right(course)
+    picture = {
+        "image/png": "iVBORw0KGgo=",
+        "text/html": "<script>alert(1)</script>",
+        "image/svg+xml": '"><script>',
+    }
+    text = {
+        "cell_type": "markdown",
+        "source": MARKUP + "\n![x](attachment:x.png)",
+        "metadata": {"tags": ["<script>alert(2)</script>"], "name": "\x1b[2J"},
+        "attachments": {"x.png": picture, "\ud800<script>": picture, "y": 5},
+    }
+    raw = {
+        "cell_type": "raw",
+        "source": MARKUP,
+        "metadata": {"format": "text/html", "raw_mimetype": "text/html"},
+    }
+    code = {"cell_type": "code", "source": f"{MARKUP!r} + 1", "metadata": {}, "id": "<script>"}
+    notebook["cells"] += [text, raw, code]
+    return _text(notebook)
+
+
 def _hard_to_parse(course: Path) -> bytes:
     """Code that is hard on a parser: nests, sums and chains without end."""
     notebook = _right(course)
@@ -360,7 +422,7 @@ def _hard_to_parse(course: Path) -> bytes:
         "[" * 5_000,
         "x" + ".a" * 20_000,
     ]
-    for text in [*texts, "\0", "\f\r\x0b", "\n" * 900_000]:
+    for text in [*texts, "\0", "\f\r\x0b", "\n" * 300_000]:
         notebook["cells"].insert(0, {"cell_type": "code", "source": f"x = {text}", "metadata": {}})
     return _text(notebook)
 
@@ -379,6 +441,12 @@ _READABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "many_magics": ("Right, and a cell of a thousand magics.", _many_magics),
     "hard_to_parse": ("Right, and cells that no parser likes.", _hard_to_parse),
     "lone_surrogates": ("Right, with characters that no file can hold.", _lone_surrogates),
+    "many_deaths": ("Right, and forty cells that end the process.", _many_deaths),
+    "markup": ("Right, with texts that are programs for a browser.", _markup),
+    "two_notebooks": (
+        "Right, after another notebook under the same keys.",
+        lambda course: b'{"cells": [], "metadata": {"cells": 1}, ' + _text(_right(course))[1:],
+    ),
 }
 
 
@@ -418,6 +486,17 @@ def _linked_directory(course: Path, path: Path) -> None:
     path.parent.symlink_to(f"../{NEIGHBOUR}/{ASSIGNMENT}")
 
 
+def _linked_student(course: Path, path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.parent.rmdir()
+    path.parent.parent.symlink_to(NEIGHBOUR)
+
+
+def _sparse(course: Path, path: Path) -> None:
+    path.touch()
+    os.truncate(path, 100 * 2**20)
+
+
 def _link_to_source(course: Path, path: Path) -> None:
     path.symlink_to(course / "solutions" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb")
 
@@ -440,8 +519,37 @@ _ODD_PATHS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "directory": ("A directory where the notebook should be.", _directory),
     "link": ("A link to the work of somebody else.", _link),
     "linked_directory": ("A link to the directory of somebody else.", _linked_directory),
+    "linked_student": ("A link to all that somebody else has handed in.", _linked_student),
+    "sparse": ("A hundred megabytes of nothing, which take no room on the disk.", _sparse),
     "link_to_source": ("A link to the solution.", _link_to_source),
     "dangling": ("A link to nothing.", _dangling),
     "link_to_device": ("A link to zeros without end.", _link_to_device),
     "pipe": ("A named pipe: reading it would never end.", _pipe),
+}
+
+
+def _beside(write: Callable[[Path], object]) -> Callable[[Path, Path], None]:
+    """The right notebook, and something odd where nbgrader notes when it was handed in."""
+
+    def both(course: Path, path: Path) -> None:
+        path.write_bytes(_text(_right(course)))
+        write(path.with_name("timestamp.txt"))
+
+    return both
+
+
+_ODD_NEIGHBOURS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
+    "timestamp_pipe": ("Right, handed in at a time that nobody will ever write.", _beside(os.mkfifo)),
+    "timestamp_link": (
+        "Right, handed in at a time that has no end.",
+        _beside(lambda path: path.symlink_to("/dev/zero")),
+    ),
+    "timestamp_words": (
+        "Right, handed in at no time.",
+        _beside(lambda path: path.write_bytes(b"\xff\x00 yesterday" * 99)),
+    ),
+    "timestamp_year_1": (
+        "Right, handed in before there were time zones.",
+        _beside(lambda path: path.write_text("0001-01-01 00:00:00 UTC")),
+    ),
 }

@@ -71,7 +71,11 @@ cells = st.fixed_dictionaries(
         "metadata": metadata,
         "id": st.sampled_from([cell.id for cell in SOURCE.cells]) | odd,
         "outputs": odd,
-        "attachments": odd,
+        "attachments": odd
+        | st.dictionaries(
+            st.text(max_size=3),
+            st.dictionaries(st.sampled_from(["image/png", "x"]), odd | st.just("aGk="), max_size=2),
+        ),
         "execution_count": odd,
     },
 )
@@ -209,7 +213,7 @@ def test_what_is_no_file_is_refused(tmp_path, monkeypatch):
 HOSTILE = {
     "parentheses": "(" * 10**5,
     "brackets": "[" * 10**5,
-    "minus signs": "-" * 10**6 + "1",
+    "minus signs": "-" * 10**5 + "1",
     "a long sum": "a" + "+a" * 10**5,
     "a long chain": "x" + ".a" * 10**5,
     "nested blocks": "\n".join(" " * i + "if 1:" for i in range(1000)),
@@ -218,11 +222,14 @@ HOSTILE = {
     "an open string": "'''" + "x" * 10**5,
     "a long number": "x = " + "9" * 10**5,
     "an f-string": "f'" + "{" * 10**4,
-    "empty lines": "\n" * 10**6,
-    "blanks": " " * 10**6,
+    "empty lines": "\n" * 10**5,
+    "blanks": " " * 5 * 10**5,
+    "statements": "a;" * 10**5,
+    "a long condition": "a" + " or a" * 10**5,
+    "one magic and much else": "%magic\n" + "\n" * 5 * 10**5,
     "equals and blanks": ("=" + " " * 1000) * 500,
     "question marks": "?" * 10**5,
-    "magics": "%magic\n" * 10**5,
+    "magics": "%magic\n" * 5 * 10**4,
     "shell": "!" * 10**5,
     "a warning": "x = '\\d' is 1",
 }
@@ -435,3 +442,40 @@ def test_a_mark_that_nobody_gave_means_nothing():
 )
 def test_a_check_is_a_check_and_nothing_else(text, name):
     assert notebook.check_name(nbformat.v4.new_code_cell(text)) == name
+
+
+# -- pictures
+
+
+PICTURE = "iVBORw0KGgo="
+
+
+def text_with(attachments):
+    return {"cell_type": "markdown", "source": "![x](attachment:x.png)", "attachments": attachments}
+
+
+def test_a_picture_that_was_pasted_into_a_text_stays():
+    """Without it nbconvert refuses to make a page of the notebook."""
+    pictures = {"x.png": {"image/png": PICTURE}}
+    whole = repair(parse(notebook_bytes([text_with(pictures)])), SOURCE).notebook
+    assert [cell.attachments for cell in whole.cells if "attachments" in cell] == [pictures]
+    nbformat.validate(whole)
+
+
+@pytest.mark.parametrize(
+    "attachments",
+    [
+        7,
+        [PICTURE],
+        {"x.png": PICTURE},
+        {"x.png": {"image/png": [PICTURE]}},
+        {"x.png": {"image/png": '"><script>alert(1)</script>'}},
+        {"x.png": {"text/html": PICTURE}},
+        {"x.png": {'image/png" onerror="alert(1)': PICTURE}},
+        {"\ud800": {"image/png": PICTURE}},
+    ],
+    ids=repr,
+)
+def test_nothing_else_is_a_picture(attachments):
+    found = parse(notebook_bytes([text_with(attachments)]))
+    assert "attachments" not in found.cells[0]

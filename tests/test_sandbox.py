@@ -510,6 +510,14 @@ def wait_for_the_end(pids):
         time.sleep(0.01)
 
 
+def settled(pid, count):
+    """Descendants of a process, once those that are on their way out have gone."""
+    deadline = time.monotonic() + 20
+    while len(alive := descendants(pid)) > count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return alive
+
+
 @pytest.mark.parametrize("level", SAFE)
 def test_closing_leaves_no_process_and_no_file(view, level, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -520,8 +528,9 @@ def test_closing_leaves_no_process_and_no_file(view, level, tmp_path, monkeypatc
     wait_for_the_end(descendants(one._pid))
     two, three = box.session(), box.session()
     assert two.run("while True: pass", "cell", seconds=0.05).kind == "timed out"
-    alive = descendants(box._process.pid)
-    assert len(alive) == (5 if level == "namespaces" else 3)
+    count = 5 if level == "namespaces" else 3
+    alive = settled(box._process.pid, count)
+    assert len(alive) == count
     box.close()
     wait_for_the_end(alive)
     assert three.run("x = 1", "cell").kind == "died"
@@ -553,10 +562,13 @@ def test_a_grader_that_is_killed_takes_everything_along(view, level, tmp_path):
     }
     command = [sys.executable, "-c", SCRIPT, str(view), level]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as grader:
-        assert grader.stdout.readline() == b"ready\n"
-        alive = descendants(grader.pid)
-        assert len(alive) == (6 if level == "namespaces" else 4)
-        os.kill(grader.pid, signal.SIGKILL)
+        try:
+            assert grader.stdout.readline() == b"ready\n"
+            count = 6 if level == "namespaces" else 4
+            alive = settled(grader.pid, count)
+            assert len(alive) == count
+        finally:
+            grader.kill()
     wait_for_the_end(alive)
     assert list(tmp_path.iterdir()) == []
 

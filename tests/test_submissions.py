@@ -15,17 +15,26 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbconvert.exporters import HTMLExporter
 from submissions import ASSIGNMENT, FAMILIES, HERE, NEIGHBOUR, corpus, place
+from traitlets.config import Config
 
+from autograder import grading, notebook
+from autograder.course import Course
+from autograder.nbgrader_plugin import configure
 from autograder.sandbox import Sandbox, SandboxError
+from autograder.view import build_view
 
 fcntl = pytest.importorskip("fcntl", reason="student code is isolated on Linux only")
 
 ROOT = HERE.parent
 CORPUS = corpus()
+ASSIGNMENTS = sorted({submission.assignment for submission in CORPUS.values()})
 LEVELS = ("namespaces", "landlock")
 NAMESPACES_ONLY = {
     name for name, submission in CORPUS.items() if submission.slow
@@ -34,6 +43,10 @@ NAMESPACES_ONLY = {
 NOT_FOR_NBGRADER = {
     "malformed-missing": "nbgrader makes no submission where there is no notebook",
     "malformed-other_name": "nbgrader waits for a person where there is no notebook",
+    "malformed-timestamp_pipe": "nbgrader waits for somebody to write into it",
+    "malformed-timestamp_link": "nbgrader reads it until there is no memory left",
+    "malformed-timestamp_words": "nbgrader takes only what is a time",
+    **{name: "one assignment is enough" for name, s in CORPUS.items() if s.assignment != ASSIGNMENT},
 }
 
 
@@ -72,7 +85,7 @@ def grade(course: Path, level: str) -> Run:
     make_course(course, names(level))
     scratch = course / "tmp"
     scratch.mkdir()
-    words = ["grade", ASSIGNMENT, "--json", "results.json", "--isolation", level, "--jobs", "4"]
+    words = ["grade", *ASSIGNMENTS, "--json", "results.json", "--isolation", level, "--jobs", "4"]
     began = time.perf_counter()
     with orphans() as left_running:
         done = run([sys.executable, "-m", "autograder.cli", *words], course, TMPDIR=str(scratch))
@@ -171,8 +184,11 @@ def test_each_has_a_row(graded: Run) -> None:
 
 
 def test_all_are_worth_the_same(graded: Run) -> None:
-    worth = {tuple((e["grade_id"], e["max_score"]) for e in row["exercises"]) for row in graded.rows}
-    assert len(worth) == 1
+    worth = {
+        (row["assignment"], *((e["grade_id"], e["max_score"]) for e in row["exercises"]))
+        for row in graded.rows
+    }
+    assert len(worth) == len(ASSIGNMENTS)
 
 
 def test_the_neighbour_has_full_marks(graded: Run) -> None:
@@ -196,7 +212,7 @@ def test_nobody_waits_longer_than_the_limits(graded: Run) -> None:
 
 
 def test_feedback_and_exports_know_everybody(graded: Run) -> None:
-    students = [row["student"] for row in graded.rows]
+    students = [row["student"] for row in graded.rows if row["assignment"] == ASSIGNMENT]
     course = Path(graded.course)
     for command in ("feedback", "report"):
         done = run([sys.executable, "-m", "autograder.cli", command, ASSIGNMENT], course)
@@ -212,6 +228,42 @@ def test_feedback_and_exports_know_everybody(graded: Run) -> None:
         assert "<script>alert" not in text
         assert "onerror=alert" not in text.replace("&lt;img src=x onerror=alert", "")
     assert pages
+
+
+class Active(HTMLParser):
+    """Collects what a browser would do on its own, or when somebody clicks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.script = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.script = tag == "script"
+        if tag in ("iframe", "svg", "object", "embed", "form"):
+            self.found.append(tag)
+        for name, value in attrs:
+            if name.startswith("on") or (value or "").strip().startswith(("javascript:", "data:text")):
+                self.found.append(f"{tag} {name}={value}")
+
+    def handle_data(self, data: str) -> None:
+        if self.script and "alert(" in data:
+            self.found.append(data)
+
+
+@pytest.mark.parametrize("template", ["classic", "lab"])
+def test_what_formgrader_shows_does_nothing(graded: Run, template: str) -> None:
+    """Somebody reads it who is logged in, and may change every grade."""
+    config = Config()
+    configure(config)
+    config.HTMLExporter.template_name = template
+    path = Path(graded.course, "autograded", "malformed-markup", ASSIGNMENT, f"{ASSIGNMENT}.ipynb")
+    page, _ = HTMLExporter(config=config).from_filename(str(path))
+    parser = Active()
+    parser.feed(page[page.index("<body") :])
+    assert parser.found == []
+    assert "alert(3)" in page  # as text
+    assert "data:image/png;base64,iVBORw0KGgo=" in page
 
 
 # -- stock nbgrader
@@ -254,10 +306,31 @@ def test_stock_nbgrader_leaves_nothing_running(stock: Run) -> None:
     assert stock.left_running == []
 
 
+# -- time
+
+
+def test_many_slow_calls_have_no_more_time_than_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in its limit, all of them far beyond the time of a submission."""
+    make_course(tmp_path, [NEIGHBOUR])
+    path = tmp_path / "submitted" / NEIGHBOUR / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    submitted = notebook.read(path)
+    at = next(i for i, cell in enumerate(submitted.cells) if 'check("affine_backward")' in cell.source)
+    slow = "import time\nown = affine_backward\ndef affine_backward(*a):\n    time.sleep(0.5)\n    return own(*a)"
+    submitted.cells.insert(at, nbformat.v4.new_code_cell(slow))
+    assignment = Course(tmp_path).assignment(ASSIGNMENT)
+    monkeypatch.setattr(grading, "TOTAL_SECONDS", 4.0)
+    with Sandbox(build_view(ASSIGNMENT, tmp_path / "view")) as box:
+        result, _ = grading.grade_notebook(submitted, "slow", assignment, box.session)
+    found = {grade_id: {f.outcome for f in report.findings} for grade_id, report in result.reports.items()}
+    assert "timed out" in found["check_affine_backward"]
+    assert found["check_quiz_01"] == {"not run"}
+
+
 # -- the files of the corpus
 
 
 def test_no_file_of_cells_can_be_imported() -> None:
     files = [path for family in FAMILIES for path in (HERE / family).iterdir()]
     assert len(files) > 80
+    assert sum(path.parent.name == "hostile" for path in files) >= 60
     assert {path.suffix for path in files} == {".cells"}

@@ -1,18 +1,23 @@
 """The format in which values cross the boundary: exact for what it carries, deaf to everything else."""
 
 import collections
+import itertools
 import json
 import math
 import struct
 import tracemalloc
+import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from autograder import wire
+from autograder import exercises, wire
+from autograder.checking import check_sheet
+from autograder.session import Session
 
 KINDS = "bool i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16".split()
 BIT_GENERATORS = (
@@ -424,3 +429,65 @@ def test_only_numbers_and_numbers_of_a_fixed_size_are_arrays():
             wire.decode(message(["array", name, [1], 0], bytes(64)))
         with pytest.raises(wire.WireError):
             wire.decode(message(["dtype", name]))
+
+
+# -- a worker that replies whatever it likes
+
+
+class Replies(Session):
+    """Gives the same few replies to all requests."""
+
+    def __init__(self, replies):
+        super().__init__()
+        self.replies = itertools.cycle(replies)
+
+    def _exchange(self, request, seconds):
+        return next(self.replies)
+
+
+fitting = st.sampled_from([(4, 3), (3,), (5, 3), (2,), ()]).flatmap(
+    lambda shape: hnp.arrays(st.sampled_from(KINDS).map(np.dtype), shape)
+)
+entries = st.dictionaries(
+    st.sampled_from("W1 b1 1 2 A mode eps running_mean xhat".split()), values | fitting, max_size=4
+)
+anything = values | fitting | entries | st.lists(values | fitting, min_size=2, max_size=8).map(tuple)
+errors = anything | st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["raised", "missing", "timed out"]) | anything,
+        **dict.fromkeys(("type", "message", "line", "source"), anything),
+    }
+)
+replies = st.fixed_dictionaries(
+    {
+        "value": anything,
+        "after": st.dictionaries(keys | st.integers(-1, 4), anything.map(wire.encode) | anything),
+    },
+    optional={"error": errors},
+).map(wire.encode)
+SHEETS = [
+    exercises.visible_sheet(name)
+    for assignment in ("01_gradient_checking", "02_sigmoid_saturation", "05_batchnorm")
+    for name in exercises.assignments()[assignment]
+]
+
+
+@settings(
+    max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None
+)
+@given(st.sampled_from(SHEETS), st.lists(replies, min_size=1, max_size=3))
+def test_whatever_a_worker_replies_there_is_a_verdict(sheet, answers):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in grading: any number may come
+        report = check_sheet(Replies(answers), sheet)
+    assert 0 <= report.score < report.points
+    json.dumps([asdict(finding) for finding in report.findings])
+    (report.text() + report._repr_html_()).encode()
+
+
+@given(odd_json, st.binary(max_size=64))
+def test_whatever_a_worker_asks_it_is_answered(tree, blob):
+    session = Replies([b""])
+    session._keep(lambda x: x)
+    answer = wire.decode(session._answer_callback(message(tree, blob)))
+    assert set(answer) == {"error"}

@@ -1,11 +1,11 @@
 """Assignment 00: the autograd trap. Numbers worked out by hand, diagnoses and a quiz; no functions to write."""
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ..exercise import Between, Case, Choice, Exercise, Fetch, Misconception
+from ..exercise import Between, Case, Exercise, Fetch, Misconception
+from ..quizzes import choices
 
 ASSIGNMENT = "00_autograd_trap"
 
@@ -318,29 +318,26 @@ relay = Exercise(
 # -- diagnoses and quiz
 
 
-def _choices(name: str, variable: str, title: str, points: float, label: Callable[[str], str]) -> Exercise:
-    """A dict of answers to choose, as the file of keys has them."""
-    answers: dict[str, dict[str, Any]] = _KEYS[variable]
-    expect = {
-        f"{variable}.{key}": Choice.of(f"{ASSIGNMENT} {variable} {key}", a["key"], a["right"], a["wrong"])
-        for key, a in answers.items()
-    }
-    return Exercise(
-        name=name,
-        title=title,
-        points=points,
-        grades=(variable,),
-        reference={variable: {key: a["key"] for key, a in answers.items()}},
-        visible=lambda rng: iter([Case("", [Fetch(variable)], expect)]),
-        labels={f"{variable}.{key}": label(key) for key in answers},
-        pure=False,
-    )
-
-
 _KEYS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
-diagnosis = _choices("diagnosis", "diagnosis", "Three runs, diagnosed", 1.5, lambda key: f"run {key}")
-signatures = _choices("signatures", "signatures", "Four more runs, diagnosed", 2, lambda key: f"run {key}")
-quiz = _choices("quiz_00", "quiz", "Quiz", 4, lambda key: f"question {key}")
+diagnosis = choices(
+    ASSIGNMENT,
+    "diagnosis",
+    _KEYS["diagnosis"],
+    1.5,
+    variable="diagnosis",
+    title="Three runs, diagnosed",
+    label="run",
+)
+signatures = choices(
+    ASSIGNMENT,
+    "signatures",
+    _KEYS["signatures"],
+    2,
+    variable="signatures",
+    title="Four more runs, diagnosed",
+    label="run",
+)
+quiz = choices(ASSIGNMENT, "quiz_00", _KEYS["quiz"], 4)
 
 EXERCISES = [gates, circuit, relay, diagnosis, signatures, quiz]

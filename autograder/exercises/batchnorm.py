@@ -18,7 +18,8 @@ from minigrad.layers import (
 )
 
 from ..caches import cache_cases, cache_mistakes
-from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Misconception, Ref
+from ..exercise import Between, Call, Case, Exercise, Fetch, Misconception, Ref
+from ..quizzes import choices
 
 ASSIGNMENT = "05_batchnorm"
 
@@ -1090,26 +1091,9 @@ predict = Exercise(
 # -- quiz
 
 
-def _choices(variable: str, answers: dict[str, dict]) -> Case:
-    expect = {
-        f"{variable}.{key}": Choice.of(f"{ASSIGNMENT} {variable} {key}", a["key"], a["right"], a["wrong"])
-        for key, a in answers.items()
-    }
-    return Case("", [Fetch(variable)], expect)
-
-
 QUIZ = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["quiz"]
 
-quiz = Exercise(
-    name="quiz_05",
-    title="Quiz",
-    points=4,
-    grades=("quiz",),
-    reference={},
-    visible=lambda rng: iter([_choices("quiz", QUIZ)]),
-    labels={f"quiz.{key}": f"question {key}" for key in QUIZ},
-    pure=False,
-)
+quiz = choices(ASSIGNMENT, "quiz_05", QUIZ, 4)
 
 
 # -- batchnorm_backward_alt (stretch)

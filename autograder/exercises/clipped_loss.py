@@ -11,7 +11,8 @@ from minigrad.layers import gather_backward, gather_forward
 from minigrad.losses import clipped_delta_loss, huber_loss, td_loss
 
 from ..caches import cache_cases, cache_mistakes
-from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Misconception, Probe, Ref, Train
+from ..exercise import Between, Call, Case, Exercise, Fetch, Misconception, Probe, Ref, Train
+from ..quizzes import choices
 
 ASSIGNMENT = "07_clipped_loss"
 
@@ -989,26 +990,9 @@ remedy = Exercise(
 # -- quiz
 
 
-def _choices(variable: str, answers: dict[str, dict]) -> Case:
-    expect = {
-        f"{variable}.{key}": Choice.of(f"{ASSIGNMENT} {variable} {key}", a["key"], a["right"], a["wrong"])
-        for key, a in answers.items()
-    }
-    return Case("", [Fetch(variable)], expect)
-
-
 QUIZ = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["quiz"]
 
-quiz = Exercise(
-    name="quiz_07",
-    title="Quiz",
-    points=4,
-    grades=("quiz",),
-    reference={},
-    visible=lambda rng: iter([_choices("quiz", QUIZ)]),
-    labels={f"quiz.{key}": f"question {key}" for key in QUIZ},
-    pure=False,
-)
+quiz = choices(ASSIGNMENT, "quiz_07", QUIZ, 4)
 
 
 EXERCISES = [

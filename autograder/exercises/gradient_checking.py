@@ -11,7 +11,8 @@ from minigrad import gradcheck
 from minigrad.layers import affine_backward, affine_forward
 
 from ..caches import cache_cases, cache_mistakes
-from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Misconception, Probe, Ref
+from ..exercise import Between, Call, Case, Exercise, Fetch, Misconception, Probe, Ref
+from ..quizzes import choices
 
 ASSIGNMENT = "01_gradient_checking"
 
@@ -591,38 +592,14 @@ orders = Exercise(
 )
 
 
-def _choices(variable: str, answers: dict[str, dict]) -> Case:
-    expect = {
-        f"{variable}.{key}": Choice.of(f"{ASSIGNMENT} {variable} {key}", a["key"], a["right"], a["wrong"])
-        for key, a in answers.items()
-    }
-    return Case("", [Fetch(variable)], expect)
-
-
 _CHOICES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 BUG_HUNT, QUIZ = _CHOICES["bug_hunt"], _CHOICES["quiz"]
 
-bug_hunt = Exercise(
-    name="bug_hunt",
-    title="Bug hunt",
-    points=5,
-    grades=("bug_hunt",),
-    reference={},
-    visible=lambda rng: iter([_choices("bug_hunt", BUG_HUNT)]),
-    labels={f"bug_hunt.{key}": f"suspect {key}" for key in BUG_HUNT},
-    pure=False,
+bug_hunt = choices(
+    ASSIGNMENT, "bug_hunt", BUG_HUNT, 5, variable="bug_hunt", title="Bug hunt", label="suspect"
 )
 
-quiz = Exercise(
-    name="quiz_01",
-    title="Quiz",
-    points=4,
-    grades=("quiz",),
-    reference={},
-    visible=lambda rng: iter([_choices("quiz", QUIZ)]),
-    labels={f"quiz.{key}": f"question {key}" for key in QUIZ},
-    pure=False,
-)
+quiz = choices(ASSIGNMENT, "quiz_01", QUIZ, 4)
 
 
 # -- gradient_check (stretch)

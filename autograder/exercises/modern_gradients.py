@@ -32,7 +32,6 @@ from ..exercise import (
     Between,
     Call,
     Case,
-    Choice,
     Close,
     Exactly,
     Exercise,
@@ -42,6 +41,7 @@ from ..exercise import (
     Ref,
     Train,
 )
+from ..quizzes import choices
 
 ASSIGNMENT = "09_modern_gradients"
 
@@ -1047,26 +1047,9 @@ anomaly_exercise = Exercise(
 # -- quiz
 
 
-def _choices(variable: str, answers: dict[str, dict]) -> Case:
-    expect = {
-        f"{variable}.{key}": Choice.of(f"{ASSIGNMENT} {variable} {key}", a["key"], a["right"], a["wrong"])
-        for key, a in answers.items()
-    }
-    return Case("", [Fetch(variable)], expect)
-
-
 QUIZ = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))["quiz"]
 
-quiz = Exercise(
-    name="quiz_09",
-    title="Quiz",
-    points=5,
-    grades=("quiz",),
-    reference={},
-    visible=lambda rng: iter([_choices("quiz", QUIZ)]),
-    labels={f"quiz.{key}": f"question {key}" for key in QUIZ},
-    pure=False,
-)
+quiz = choices(ASSIGNMENT, "quiz_09", QUIZ, 5)
 
 
 # -- silu (stretch)

@@ -22,7 +22,8 @@ from minigrad.layers import (
 )
 
 from ..caches import cache_cases, cache_mistakes
-from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Measure, Misconception, Ref, Train
+from ..exercise import Between, Call, Case, Exercise, Fetch, Measure, Misconception, Ref, Train
+from ..quizzes import choices
 
 ASSIGNMENT = "02_sigmoid_saturation"
 
@@ -932,27 +933,7 @@ remedy_02 = Exercise(
 _CHOICES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 QUIZ = _CHOICES["quiz"]
 
-quiz = Exercise(
-    name="quiz_02",
-    title="Quiz",
-    points=5,
-    grades=("quiz",),
-    reference={},
-    visible=lambda rng: iter(
-        [
-            Case(
-                "",
-                [Fetch("quiz")],
-                {
-                    f"quiz.{key}": Choice.of(f"{ASSIGNMENT} quiz {key}", a["key"], a["right"], a["wrong"])
-                    for key, a in QUIZ.items()
-                },
-            )
-        ]
-    ),
-    labels={f"quiz.{key}": f"question {key}" for key in QUIZ},
-    pure=False,
-)
+quiz = choices(ASSIGNMENT, "quiz_02", QUIZ, 5)
 
 
 # -- affine_sigmoid (stretch)

@@ -11,6 +11,7 @@ from minigrad.losses import softmax_loss
 from minigrad.monitor import update_ratio
 
 from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Misconception, Ref, Train
+from ..quizzes import choices
 
 ASSIGNMENT = "08_training_clinic"
 
@@ -823,24 +824,7 @@ def _patient(number: str, chart: dict[str, Any]) -> Exercise:
 # -- quiz
 
 
-def _choices(variable: str, answers: dict[str, dict]) -> Case:
-    expect = {
-        f"{variable}.{key}": Choice.of(f"{ASSIGNMENT} {variable} {key}", a["key"], a["right"], a["wrong"])
-        for key, a in answers.items()
-    }
-    return Case("", [Fetch(variable)], expect)
-
-
-quiz = Exercise(
-    name="quiz_08",
-    title="Quiz",
-    points=3,
-    grades=("quiz",),
-    reference={},
-    visible=lambda rng: iter([_choices("quiz", QUIZ)]),
-    labels={f"quiz.{key}": f"question {key}" for key in QUIZ},
-    pure=False,
-)
+quiz = choices(ASSIGNMENT, "quiz_08", QUIZ, 3)
 
 
 EXERCISES = [

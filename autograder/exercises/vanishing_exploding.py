@@ -22,7 +22,8 @@ from minigrad.layers import (
 )
 
 from ..caches import cache_cases, cache_mistakes
-from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Measure, Misconception, Ref, Train
+from ..exercise import Between, Call, Case, Exercise, Fetch, Measure, Misconception, Ref, Train
+from ..quizzes import choices
 
 ASSIGNMENT = "04_vanishing_exploding"
 
@@ -1223,27 +1224,7 @@ check_gradient_flow_exercise = Exercise(
 _CHOICES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 QUIZ = _CHOICES["quiz"]
 
-quiz = Exercise(
-    name="quiz_04",
-    title="Quiz",
-    points=4,
-    grades=("quiz",),
-    reference={},
-    visible=lambda rng: iter(
-        [
-            Case(
-                "",
-                [Fetch("quiz")],
-                {
-                    f"quiz.{key}": Choice.of(f"{ASSIGNMENT} quiz {key}", a["key"], a["right"], a["wrong"])
-                    for key, a in QUIZ.items()
-                },
-            )
-        ]
-    ),
-    labels={f"quiz.{key}": f"question {key}" for key in QUIZ},
-    pure=False,
-)
+quiz = choices(ASSIGNMENT, "quiz_04", QUIZ, 4)
 
 
 EXERCISES = [
