@@ -170,6 +170,9 @@ def _judge_problem(function: str, problem: Problem, case: SheetCase, sheet: Shee
     if problem.kind == "missing":
         return NOT_RUN, f"{problem.message}: run the cell that defines it", ""
     if problem.type == "NotImplementedError":
+        missing = problem.message if problem.message.isidentifier() else function
+        if missing != function:
+            return NOT_RUN, f"{missing} is not written yet; {function} calls it", ""
         return NOT_RUN, f"{function} is not written yet" + ("" if own else "; this one needs it"), ""
     # A problem without a type is no exception: the function returned something that cannot be unpacked.
     outcome = {"timed out": TIMED_OUT}.get(

@@ -175,6 +175,10 @@ class Servant:
             text = str(error)
         except BaseException:
             text = "(its message could not be read)"
+        if isinstance(error, NotImplementedError) and not text:
+            text = _innermost(
+                error
+            )  # of several functions that call each other, which is still to be written
         line, source = self._student_line(error)
         return _error(type(error).__name__, text, line=line, source=source)
 
@@ -193,6 +197,14 @@ class Servant:
                 found = (line, linecache.getline(filename, line).strip())
             trace = trace.tb_next
         return found[0], found[1][:MAX_MESSAGE]
+
+
+def _innermost(error: BaseException) -> str:
+    """Name of the function in which an exception was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_name if trace is not None else ""
 
 
 def _error(type_: str, message: str, kind: str = "raised", line: int = 0, source: str = "") -> dict:

@@ -100,6 +100,20 @@ def test_what_is_not_written_gets_nothing(name):
     assert PASSED not in {finding.outcome for finding in report.findings}
 
 
+def test_the_function_that_is_to_be_written_is_the_one_named():
+    def backward_stages(dout, values):
+        raise NotImplementedError
+
+    def batchnorm_backward(dout, cache):
+        return backward_stages(dout, cache)
+
+    report = verdict(
+        "batchnorm_backward", right("batchnorm_backward") | {"batchnorm_backward": batchnorm_backward}
+    )
+    messages = {finding.message for finding in report.findings if finding.outcome == NOT_RUN}
+    assert "backward_stages is not written yet; batchnorm_backward calls it" in messages
+
+
 @pytest.mark.parametrize(("name", "mistake"), MISTAKES, ids=[f"{name}-{m.id}" for name, m in MISTAKES])
 def test_a_mistake_is_named_first_and_costs_points(name, mistake):
     for seed in SEEDS[:2]:
