@@ -9,7 +9,8 @@ before. A fault counts on an architecture where it does harm: its run ends more 
 perfect below the same run without it, and that one gets three quarters of the way. A control counts where it gets as
 far. Every fault is trained, diagnosed, cured by the remedy of the first finding, and trained again; it is healed if it
 then ends within that tenth. The last column of the tables of faults is about the runs in which one did no harm: in how
-many of them it was named all the same, be it as a warning.
+many of them it was named all the same, be it as a warning. After the first scoring one rule was loosened, and rules for
+mistakes that are not among these were added: the tables are a later scoring of the same runs.
 """
 
 from __future__ import annotations
