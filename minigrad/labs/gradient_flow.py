@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["PARAMETERS", "REQUIRES", "SIZE", "Result", "describe", "draw", "simulate"]
 
 PARAMETERS = [
-    Slider("factor", 0.4, 2.0, 0.05, 1.0, "weights: times what your he_init draws"),
+    Slider("factor", 0.4, 2.0, 0.05, 1.0, "factor on your he_init"),
     Slider("depth", 2.0, 50.0, 1.0, 20.0, "number of layers"),
     Slider("seed", 0.0, 9.0, 1.0, 0.0, "which draw of the weights"),
 ]
