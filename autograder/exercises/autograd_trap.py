@@ -4,8 +4,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..answers import choices
 from ..exercise import Between, Case, Exercise, Fetch, Misconception
-from ..quizzes import choices
 
 ASSIGNMENT = "00_autograd_trap"
 

@@ -17,9 +17,9 @@ from minigrad.layers import (
     tanh_forward,
 )
 
+from ..answers import choices
 from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Exercise, Fetch, Misconception, Ref
-from ..quizzes import choices
 
 ASSIGNMENT = "05_batchnorm"
 

@@ -10,9 +10,9 @@ import numpy as np
 from minigrad.layers import gather_backward, gather_forward
 from minigrad.losses import clipped_delta_loss, huber_loss, td_loss
 
+from ..answers import choices
 from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Exercise, Fetch, Misconception, Probe, Ref, Train
-from ..quizzes import choices
 
 ASSIGNMENT = "07_clipped_loss"
 

@@ -19,9 +19,9 @@ from minigrad.layers import (
     relu_forward,
 )
 
+from ..answers import choices
 from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Close, Exercise, Fetch, Misconception, Ref, Train
-from ..quizzes import choices
 
 ASSIGNMENT = "03_dying_relu"
 

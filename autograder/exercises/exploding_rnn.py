@@ -18,9 +18,9 @@ from minigrad.layers import (
     rnn_step_forward,
 )
 
+from ..answers import choices
 from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Exercise, Fetch, Misconception, Ref, Train
-from ..quizzes import choices
 
 ASSIGNMENT = "06_exploding_rnn"
 

@@ -10,9 +10,9 @@ import numpy as np
 from minigrad import gradcheck
 from minigrad.layers import affine_backward, affine_forward
 
+from ..answers import choices
 from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Exercise, Fetch, Misconception, Probe, Ref
-from ..quizzes import choices
 
 ASSIGNMENT = "01_gradient_checking"
 

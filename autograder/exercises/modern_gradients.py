@@ -27,6 +27,7 @@ from minigrad.layers import (
 )
 from minigrad.loss_scaling import scale_gradient, unscale_gradients, update_scale
 
+from ..answers import choices
 from ..caches import cache_cases, cache_mistakes
 from ..exercise import (
     Between,
@@ -41,7 +42,6 @@ from ..exercise import (
     Ref,
     Train,
 )
-from ..quizzes import choices
 
 ASSIGNMENT = "09_modern_gradients"
 

@@ -21,9 +21,9 @@ from minigrad.layers import (
     tanh_forward,
 )
 
+from ..answers import choices, number
 from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Exercise, Fetch, Measure, Misconception, Ref, Train
-from ..quizzes import choices
 
 ASSIGNMENT = "02_sigmoid_saturation"
 
@@ -824,10 +824,6 @@ xavier_init_exercise = Exercise(
 # -- measured
 
 
-def _number_case(name: str, low: float, high: float, text: str) -> Case:
-    return Case("", [Fetch(name)], {name: Between(low, high, text)})
-
-
 zeros = Exercise(
     name="zeros",
     title="Exact zeros, counted",
@@ -836,14 +832,14 @@ zeros = Exercise(
     reference={},
     visible=lambda rng: iter(
         [
-            _number_case(
+            number(
                 "zeros_float64",
                 0.44,
                 0.47,
                 "zeros_float64 is {value}. It should be a share, from 0 to 1: which share of z * (1 - z) is == 0, for "
                 "the x given above?",
             ),
-            _number_case(
+            number(
                 "zeros_float32",
                 0.83,
                 0.89,
@@ -867,19 +863,19 @@ gradient_flow = Exercise(
     reference={},
     visible=lambda rng: iter(
         [
-            _number_case(
+            number(
                 "ratio_at_1",
                 5e-7,
                 3e-5,
                 "ratio_at_1 is {value}. Divide the first layer's gradient by the last one's: gain 1, depth 10.",
             ),
-            _number_case(
+            number(
                 "saturated_at_1",
                 0.0,
                 0.001,
                 "saturated_at_1 is {value}. Which share of the outputs is it, at a gain of 1?",
             ),
-            _number_case(
+            number(
                 "peak_gain",
                 20.0,
                 400.0,

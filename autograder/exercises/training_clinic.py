@@ -10,8 +10,8 @@ import numpy as np
 from minigrad.losses import softmax_loss
 from minigrad.monitor import update_ratio
 
+from ..answers import choices
 from ..exercise import Between, Call, Case, Choice, Exercise, Fetch, Misconception, Ref, Train
-from ..quizzes import choices
 
 ASSIGNMENT = "08_training_clinic"
 

@@ -21,9 +21,9 @@ from minigrad.layers import (
     residual_forward,
 )
 
+from ..answers import choices, number
 from ..caches import cache_cases, cache_mistakes
 from ..exercise import Between, Call, Case, Exercise, Fetch, Measure, Misconception, Ref, Train
-from ..quizzes import choices
 
 ASSIGNMENT = "04_vanishing_exploding"
 
@@ -912,10 +912,6 @@ residual_backward_exercise = Exercise(
 # -- measured
 
 
-def _number_case(name: str, low: float, high: float, text: str) -> Case:
-    return Case("", [Fetch(name)], {name: Between(low, high, text)})
-
-
 weight_gradients = Exercise(
     name="weight_gradients",
     title="Weight gradients, measured",
@@ -924,21 +920,21 @@ weight_gradients = Exercise(
     reference={},
     visible=lambda rng: iter(
         [
-            _number_case(
+            number(
                 "activation_ratio",
                 1e-9,
                 1e-4,
                 "activation_ratio is {value}. For chain(20, 0.5), divide the norm of da of the first layer by that of "
                 "the last: which of the two is smaller?",
             ),
-            _number_case(
+            number(
                 "weight_ratio",
                 0.05,
                 20.0,
                 "weight_ratio is {value}. For chain(20, 0.5), divide the norm of dw of the first layer by that of the "
                 "last.",
             ),
-            _number_case(
+            number(
                 "product_spread",
                 -1e-9,
                 1e-9,
@@ -963,20 +959,20 @@ ensemble = Exercise(
     reference={},
     visible=lambda rng: iter(
         [
-            _number_case(
+            number(
                 "mean_growth",
                 0.4,
                 2.5,
                 "mean_growth is {value}. Take the mean over the 200 networks of the last column. It should be "
                 "what the derivation promised; if it is far from that, is he_init right?",
             ),
-            _number_case(
+            number(
                 "median_growth",
                 0.15,
                 0.55,
                 "median_growth is {value}. Take the median over the 200 networks of the last column. Is he_init right?",
             ),
-            _number_case(
+            number(
                 "share_below_half",
                 0.5,
                 0.85,
@@ -1001,21 +997,21 @@ angles = Exercise(
     reference={},
     visible=lambda rng: iter(
         [
-            _number_case(
+            number(
                 "angle_norm",
                 0.0,
                 0.01,
                 "angle_norm is {value} degrees. The angle is between the gradient before and after clip_grad_norm at "
                 "1.0, all arrays as one vector. Is clip_grad_norm right?",
             ),
-            _number_case(
+            number(
                 "angle_value",
                 36.0,  # at 0.1 draws of the weights lie between 42 and 53, at 0.01 from 55 on
                 55.0,
                 "angle_value is {value} degrees. The angle is between the gradient before and after clip_grad_value at "
                 "0.1, all arrays as one vector.",
             ),
-            _number_case(
+            number(
                 "ratio_norm",
                 0.999,
                 1.001,

@@ -1,9 +1,9 @@
-"""Exercises in which an answer is chosen: quizzes, diagnoses, the bug hunt."""
+"""What a student answers with a value: a choice of several (quizzes, diagnoses, the bug hunt), or a measured number."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from .exercise import Case, Choice, Exercise, Fetch
+from .exercise import Between, Case, Choice, Exercise, Fetch
 
 
 def choices(
@@ -51,3 +51,8 @@ def choices(
         labels={f"{variable}.{key}": f"{label} {key}" for key in answers},
         pure=False,
     )
+
+
+def number(variable: str, low: float, high: float, text: str) -> Case:
+    """A case that reads a number and says `text` if it lies elsewhere, with what was seen for ``{value}``."""
+    return Case("", [Fetch(variable)], {variable: Between(low, high, text)})
