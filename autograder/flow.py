@@ -7,16 +7,18 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import batch, source
+from . import source
+from .batch import Pool, grade_all, local, task_of
 from .course import Course, CourseError, Submission, instructor_path, valid_student
 from .regrade import Change, changes
 from .source import write_atomically
+from .task import Graded, Setup
 
 Row = dict[str, Any]
 
@@ -61,6 +63,7 @@ def grade(
     folder: Path | None = None,
     jobs: int = 1,
     level: str | None = None,
+    dask: str | None = None,
     again: bool = False,
     started: Callable[[int], None] = lambda total: None,
     finished: Callable[[Row], None] = lambda row: None,
@@ -79,6 +82,8 @@ def grade(
         Worker processes.
     level : str, optional
         Isolation level.
+    dask : str, optional
+        Address of the scheduler of a Dask cluster that is to do the work, in place of this machine's processes.
     again : bool
         Grade also what was graded before and has not changed since.
     started, finished : callable
@@ -108,35 +113,50 @@ def grade(
         raise CourseError(f"{strange[0]!r} cannot be the name of a student: rename the directory")
     rows: dict[tuple[str, str], Row] = {}
     graded_names = list(dict.fromkeys(submission.assignment for submission in found))
-    batch.prepare(course, graded_names, level)
-    kept = {} if again else {submission: row for submission in found if (row := _stored(course, submission))}
-    results = batch.grade_all(course, [submission for submission in found if submission not in kept], jobs)
-    from .gradebook import Writer, timestamp  # takes half a second to load, while the first ones are graded
+    with _pool(course, graded_names, jobs, level, dask) as pool:
+        kept = {} if again else {each: row for each in found if (row := _stored(course, each))}
+        results = grade_all(pool, course, [each for each in found if each not in kept])
+        from .gradebook import (
+            Writer,
+            timestamp,
+        )  # takes half a second to load, while the first ones are graded
 
-    with contextlib.closing(results), Writer(course) as writer:
-        started(len(found))
-        writer.enter_roster()
-        for name in graded_names:
-            if not writer.knows(course.assignment(name)):
-                release(course, name)
-        for submission, row in kept.items():
-            writer.record(row, timestamp(submission.path))
-            rows[submission.assignment, submission.student] = row
-            finished(row)
-        for graded in results:
-            row = graded.row
-            _store(course, writer, graded)
-            rows[row["assignment"], row["student"]] = row
-            finished(row)
-        for name in graded_names:
-            writer.schedule(name)
-            for row in _missing(course, name, [row for (at, _), row in rows.items() if at == name]):
-                rows[name, row["student"]] = row
+        with Writer(course) as writer:
+            started(len(found))
+            writer.enter_roster()
+            for name in graded_names:
+                if not writer.knows(course.assignment(name)):
+                    release(course, name)
+            for submission, row in kept.items():
+                writer.record(row, timestamp(submission.path))
+                rows[submission.assignment, submission.student] = row
                 finished(row)
+            for submission, graded in results:
+                row = graded.row
+                _store(course, writer, submission, graded)
+                rows[row["assignment"], row["student"]] = row
+                finished(row)
+            for name in graded_names:
+                writer.schedule(name)
+                for row in _missing(course, name, [row for (at, _), row in rows.items() if at == name]):
+                    rows[name, row["student"]] = row
+                    finished(row)
     return [rows[key] for key in sorted(rows)]
 
 
-def _store(course: Course, writer: Any, graded: batch.Graded) -> None:
+def _pool(
+    course: Course, names: Iterable[str], jobs: int, level: str | None, dask: str | None
+) -> contextlib.AbstractContextManager[Pool]:
+    """Where submissions of some assignments are graded."""
+    setup = Setup({name: course.assignment(name) for name in names}, level)
+    if dask is None:
+        return local(setup, jobs)
+    from .cluster import connected
+
+    return connected(setup, dask)
+
+
+def _store(course: Course, writer: Any, submission: Submission, graded: Graded) -> None:
     from .gradebook import timestamp
 
     row = graded.row
@@ -144,7 +164,7 @@ def _store(course: Course, writer: Any, graded: batch.Graded) -> None:
         write_atomically(course.autograded(row["student"], row["assignment"]), graded.notebook)
     except OSError as error:
         raise CourseError(f"the graded notebook of {row['student']} cannot be stored: {error}") from None
-    writer.record(row, timestamp(graded.submission.path))
+    writer.record(row, timestamp(submission.path))
 
 
 def _missing(course: Course, name: str, rows: list[Row]) -> list[Row]:
@@ -170,6 +190,7 @@ def regrade(
     folder: Path | None = None,
     jobs: int = 1,
     level: str | None = None,
+    dask: str | None = None,
     store: bool = False,
     started: Callable[[int], None] = lambda total: None,
     finished: Callable[[Row], None] = lambda row: None,
@@ -178,7 +199,7 @@ def regrade(
 
     Parameters
     ----------
-    course, folder, jobs, level, started, finished
+    course, folder, jobs, level, dask, started, finished
         As for `grade`.
     name : str
         The assignment.
@@ -201,31 +222,31 @@ def regrade(
     before = _graded_rows(course, name)
     if not found or not before:
         raise CourseError(f"nothing of {name} has been graded yet: run `minigrad grade {name}` first")
-    batch.prepare(course, [name], level)
     anew = [submission.student for submission in found if _handed_in_anew(course, submission)]
     old = as_they_count(course, name, before)
-    results: list[batch.Graded] = []
-    with contextlib.closing(batch.grade_all(course, found, jobs)) as graded:
+    results: list[tuple[Submission, Graded]] = []
+    with _pool(course, [name], jobs, level, dask) as pool:
+        graded = grade_all(pool, course, found)
         started(len(found))
-        for result in graded:
-            results.append(result)
+        for submission, result in graded:
+            results.append((submission, result))
             finished(result.row)
-    rows = as_they_count(course, name, [result.row for result in results])
+    rows = as_they_count(course, name, [result.row for _, result in results])
     if store:
         from .gradebook import Writer
 
         with Writer(course) as writer:
             if not writer.knows(course.assignment(name)):
                 release(course, name)
-            for result in results:
-                _store(course, writer, result)
+            for submission, result in results:
+                _store(course, writer, submission, result)
     return changes(old, rows, anew), rows
 
 
 def _handed_in_anew(course: Course, submission: Submission) -> bool:
     """Whether the notebook is another one than that which was graded."""
     stored = _note(course.autograded(submission.student, submission.assignment)).get("key", "")
-    return bool(stored) and stored.partition(":")[2] != batch.key(course, submission).partition(":")[2]
+    return bool(stored) and stored.partition(":")[2] != task_of(course, submission).key.partition(":")[2]
 
 
 def stored_rows(course: Course, name: str) -> list[Row]:
@@ -327,7 +348,7 @@ def solutions(course: Course, name: str, now: datetime | None = None) -> Path:
 def _stored(course: Course, submission: Submission) -> Row | None:
     """The result of an earlier run, if neither the submission nor the assignment has changed since."""
     note = _note(course.autograded(submission.student, submission.assignment))
-    return note["row"] if note and note.get("key") == batch.key(course, submission) else None
+    return note["row"] if note and note.get("key") == task_of(course, submission).key else None
 
 
 def _note(path: Path) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -31,7 +30,7 @@ from .report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from .session import Problem, Session
 
 CELL_SECONDS = 10.0
-MAX_REWRITING = 100_000  # lines with magics times characters: IPython reads a cell again for each of them
+MAX_REWRITING = 200_000  # IPython reads a cell again for each line with a magic, and long words many times
 TOTAL_SECONDS = 75.0  # all student code of one submission; an honest one takes about one
 
 Open = Callable[[], Session]
@@ -121,13 +120,13 @@ class Assignment:
         return [line for line in found if "autograder" not in line and "minigrad" not in line]
 
 
-def grade_file(
-    path: Path, student: str, assignment: Assignment, open_session: Open
+def grade_content(
+    content: bytes, student: str, assignment: Assignment, open_session: Open
 ) -> tuple[Result, NotebookNode]:
-    """Grade a submitted file; see `grade_notebook`. A file that cannot be read gets a result all the same."""
+    """Grade the content of a file; see `grade_notebook`. One that is no notebook gets a result all the same."""
     started = time.perf_counter()
     try:
-        submitted = notebook.read_submission(path)
+        submitted = notebook.parse(content)
     except notebook.Unreadable as error:
         result, graded = unreadable(student, assignment, str(error))
     else:
@@ -213,7 +212,7 @@ def _names(source: str) -> tuple[set[str], set[str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tables = [symtable.symtable(source, "<cell>", "exec")]
+            tables = [symtable.symtable(notebook.parsable(source), "<cell>", "exec")]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return reads, sets
     while tables:
@@ -279,6 +278,7 @@ class _Run:
             return None
         with self.timed():
             self.session = self.open_session()
+            self.session.until = time.monotonic() + self.left  # of them all: a cell may be slow only now
             for source, name in self.done:
                 self.session.run(source, name, min(CELL_SECONDS, max(self.left, 0.1)))
                 if not getattr(self.session, "alive", True):
@@ -288,8 +288,10 @@ class _Run:
 
     def cell(self, source: str, name: str) -> Problem | None:
         """Run a cell, and remember it unless it ended the process."""
-        with self.timed():
-            code = _plain_python(source)
+        code = ""
+        if self.left > 0:
+            with self.timed():
+                code = _plain_python(source)
         session = self.living()
         if session is None or self.left <= 0:
             return Problem("timed out", "", "not run: the time for this submission was used up")
@@ -366,6 +368,10 @@ def _imports(source: str) -> list[str]:
     return [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
+# Of a line that IPython writes anew: an escape character in front, an assignment of one, a question at the end.
+_MARK = re.compile(r"^[ \t\f]*[%!?,;/]|=[ \t\f]*[%!]|\?[ \t\f]*$")
+
+
 @cache
 def _transformer() -> Any:
     from IPython.core.inputtransformer2 import TransformerManager
@@ -375,8 +381,10 @@ def _transformer() -> Any:
 
 def _plain_python(source: str) -> str:
     """A cell without IPython's extras: ``%magic`` and ``!command`` become calls that the worker knows."""
-    lines = len(re.findall(r"^[ \t]*[%!?]|=[ \t]*[%!]|\?[ \t]*$", source, flags=re.MULTILINE))
-    if not 0 < lines * len(source) < MAX_REWRITING:
+    lines = source.splitlines()  # as IPython counts them
+    marked = sum(bool(_MARK.search(line)) for line in lines)
+    longest = max(map(len, lines), default=0)
+    if not 0 < marked * len(source) * (1 + longest / 200) < MAX_REWRITING:
         return source
     try:
         return _transformer().transform_cell(source)

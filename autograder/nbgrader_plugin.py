@@ -7,7 +7,9 @@ the same boundary as ``minigrad grade``.
 """
 
 import functools
+import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,17 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 
-from . import batch, grading, notebook, source
+from . import grading, notebook, source
 from .course import Course
+from .task import row_of, sandbox_for, session_for
 
 _TAGS = set(
     "a b blockquote br code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i img kbd li ol p pre s small span strong"
     " sub summary sup table tbody td tfoot th thead tr u ul".split()
 )
+LONGEST = 5_000  # characters of a text that is drawn: of some, the time for it goes with the square
+# Of colours of code. Formgrader's own buttons and fields are found by class and id: no text may bear theirs.
+_COLOURED = re.compile(r"(highlight|hl-\w+|[a-z]{1,2}\d?)( hl-\w+)*")
 KEY = "minigrad"  # in the metadata of a graded notebook: the result, as a row
 
 
@@ -99,16 +105,21 @@ def configure(config: Any) -> None:
 @pass_context
 def markdown_to_html(context: Any, source: str) -> str:
     """A text as HTML that runs nothing: a student wrote it, and in Formgrader somebody reads it who may do anything."""
+    if len(source) > LONGEST:
+        return f"<pre>{html.escape(source)}</pre>"
     text = _exporter().markdown2html(context, source)
     return bleach.clean(text, _TAGS, _harmless, protocols=[*bleach.ALLOWED_PROTOCOLS, "data"])
 
 
 def _harmless(tag: str, name: str, value: str) -> bool:
-    if name in ("href", "src"):
-        return (tag, name) in (("a", "href"), ("img", "src")) and (
-            not value.startswith("data:") or (tag == "img" and value.startswith("data:image/"))
-        )
-    return name in ("alt", "class", "colspan", "height", "id", "rowspan", "start", "title", "width")
+    match name:
+        case "href":
+            return tag == "a" and not re.sub(r"[\x00-\x20\x7f-\xa0]", "", value).lower().startswith("data:")
+        case "src":  # any other address would be asked for when the page is opened
+            return tag == "img" and value.startswith("data:image/")
+        case "class":
+            return bool(_COLOURED.fullmatch(value))
+    return name in ("alt", "colspan", "height", "rowspan", "start", "title", "width")
 
 
 @functools.cache
@@ -123,7 +134,7 @@ class SubmissionExporter(NotebookExporter):
         """Convert a file; see `notebook.read` for what is refused."""
         path = Path(filename)
         try:
-            nb = notebook.read_submission(path)
+            nb = notebook.parse(notebook.submitted_bytes(path))
         except notebook.Unreadable as error:
             nb = nbformat.v4.new_notebook(metadata={KEY: {"unreadable": str(error)}})
         else:
@@ -157,11 +168,11 @@ class GradeBehindBoundary(NbGraderPreprocessor):
         if "unreadable" in note:
             result, graded = grading.unreadable(student, assignment, note["unreadable"])
         else:
-            open_session = functools.partial(batch.session_for, assignment.name)
+            open_session = functools.partial(session_for, assignment.name)
             result, graded = grading.grade_notebook(nb, student, assignment, open_session)
-            result.isolation = batch.sandbox_for(assignment.name).level
+            result.isolation = sandbox_for(assignment.name).level
             result.notes[:0] = [line for line in note.get("notes", []) if line not in result.notes]
-        graded.metadata[KEY] = {"row": batch.row_of(result, Course(Path.cwd()))}
+        graded.metadata[KEY] = {"row": row_of(result, assignment)}
         return graded, resources
 
 

@@ -23,6 +23,8 @@ MAX_PARTS = 1_000_000  # of its JSON: an empty list of two bytes takes sixty in 
 MAX_CELLS = 2_000
 MAX_SOURCE = 1 * 2**20
 MAX_CODE = 2**19  # of all code cells: each is read as Python to see what it defines, which takes seconds
+MAX_DOTS = 5_000  # of one of them: the parser's time goes with the square of the parts of ``import a.b.c``
+MAX_RETYPED = 2**14  # of a cell that was code, and came back as text, which is not counted above
 
 
 class Unreadable(ValueError):
@@ -48,11 +50,11 @@ def read(path: Path) -> NotebookNode:
     return parse(read_bytes(path))
 
 
-def read_submission(path: Path) -> NotebookNode:
-    """Read a notebook that was handed in: as `read`, and from a directory of its own, not through a link."""
+def submitted_bytes(path: Path) -> bytes:
+    """The content of a file that was handed in, not through a link; raises as `read` does."""
     if path.parent.is_symlink() or path.parent.parent.is_symlink():
         raise Unreadable("the directory is a link to another one, not a submission")
-    return read(path)
+    return read_bytes(path)
 
 
 def parse(data: bytes) -> NotebookNode:
@@ -183,7 +185,7 @@ class _Repair:
         text, kind = cell.source, cell.cell_type
         if self._needed(wanted) and kind != original.cell_type:
             self.notes.append(f"cell {name or 'setup'} had become a {kind} cell: restored")
-            kind = original.cell_type
+            kind, text = original.cell_type, text[:MAX_RETYPED]
         if name and not _is_solution(original):
             if text.strip() not in (original.source.strip(), self.released.get(name, "").strip()):
                 self.notes.append(f"cell {name} had been changed: restored")
@@ -259,6 +261,13 @@ def is_check(cell: NotebookNode) -> bool:
     """Whether a cell of a source or repaired notebook is one whose result is graded."""
     marks = cell.metadata.get("nbgrader", {})
     return bool(marks.get("grade")) and not marks.get("solution") and cell.cell_type == "code"
+
+
+def parsable(source: str) -> str:
+    """The source again, if Python's parser may be asked about it; SyntaxError if that could take minutes."""
+    if source.count(".") > MAX_DOTS:
+        raise SyntaxError(f"more than {MAX_DOTS} dots")
+    return source
 
 
 def check_name(cell: NotebookNode) -> str | None:
@@ -375,7 +384,7 @@ def _names(cell: NotebookNode) -> list[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(cell.source)
+            tree = ast.parse(parsable(cell.source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return re.findall(r"^def (\w+)", cell.source, flags=re.MULTILINE)
     names = []

@@ -16,8 +16,8 @@ Requests, as dicts in the format of `wire`:
     inside, so it may be anything).
 ``{"op": "get", "name"}``
     Fetch a value.
-``{"op": "forget"}``
-    Drop all handles and callbacks.
+
+A request with ``"forget": True`` is the first after all handles were given up: they are dropped before anything else.
 
 A reply is ``{"value", "after"}`` or ``{"error", "after"}``; `after` holds each argument that changed.
 """
@@ -80,6 +80,8 @@ class Servant:
     def answer(self, request: bytes) -> bytes:
         """Carry out one request and return the reply; student exceptions become part of it."""
         message = wire.decode(request, self._lookup)
+        if message.get("forget"):
+            self.objects.clear()
         handler = getattr(self, f"_op_{message['op']}")
         reply = handler(message)
         try:
@@ -135,10 +137,6 @@ class Servant:
         if name not in self.namespace:
             return {"error": _error("NameError", f"{name} is not defined", kind="missing")}
         return {"value": self.namespace[name]}
-
-    def _op_forget(self, message: dict) -> dict:
-        self.objects.clear()
-        return {"value": None}
 
     # -- objects that stay on one side
 

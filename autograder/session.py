@@ -69,6 +69,7 @@ class Session:
         self._callbacks: list[Callable] = []
         self._originals: list[tuple] = []
         self._callback_count = 0
+        self._forgotten = False
 
     def run(self, source: str, cell: str, seconds: float | None = None) -> Problem | None:
         """Execute a cell; returns what went wrong, if anything did."""
@@ -128,13 +129,15 @@ class Session:
         return {}
 
     def forget(self) -> None:
-        """Free everything that earlier calls kept."""
+        """Give up everything that earlier calls kept; the other side frees it before the next request."""
         self._callbacks.clear()
-        self._request({"op": "forget"}, None)
+        self._forgotten = True
 
     def _request(self, request: dict, seconds: float | None) -> Reply:
         if seconds is not None:
             request["seconds"] = seconds
+        if self._forgotten:  # not a request of its own: it would be two of every five
+            request["forget"], self._forgotten = True, False
         answer = self._exchange(wire.encode(request, self._keep), seconds)
         if isinstance(answer, Problem):
             return Reply(problem=answer)

@@ -10,12 +10,13 @@ import nbclient
 import nbformat
 import pytest
 
-from autograder import batch, flow, grading, notebook, source
+from autograder import flow, grading, notebook, source
 from autograder.bundle import build_bundle
 from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.sandbox import SandboxError
 from autograder.session import LocalSession
+from autograder.task import session_for
 
 ROOT = Path(__file__).resolve().parents[1]
 COURSE = Course(ROOT)
@@ -104,7 +105,7 @@ def test_the_solution_scores_the_maximum_behind_the_walls(name):
     assignment = COURSE.assignment(name)
     solved = nbformat.read(COURSE.source(name), as_version=4)
     try:
-        result, _ = grading.grade_notebook(solved, "", assignment, lambda: batch.session_for(name))
+        result, _ = grading.grade_notebook(solved, "", assignment, lambda: session_for(name))
     except SandboxError as error:
         pytest.skip(str(error))
     assert result.notes == []
