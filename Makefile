@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-browser lint build bench-grading bench-layers bench-diagnosis bench-gradcheck bench-recognition ledger clean
+.PHONY: demo test test-browser lint build bench-grading bench-recovery bench-layers bench-diagnosis bench-gradcheck bench-recognition ledger clean
 .DEFAULT_GOAL := test
 
 # The stamp is the environment as the metadata asks for it, pinned; it is made again when either changes.
@@ -40,8 +40,14 @@ build: $(VENV)/stamp
 	@for text in solutions/*/*.py; do name=$$(basename $$text .py); \
 	  $(BIN)/minigrad sync $$name --from py && $(BIN)/minigrad release $$name || exit 1; done
 
+# A class of a thousand, beside nbgrader and otter-grader, which gets an environment of its own. Writes its part of
+# docs/grading.md, in ten minutes.
 bench-grading: $(VENV)/stamp
 	$(BIN)/python benchmarks/grading.py
+
+# What is left when the run, or a worker of a cluster, is killed. Writes its part of docs/grading.md, in three minutes.
+bench-recovery: $(VENV)/stamp
+	$(BIN)/python benchmarks/recovery.py
 
 # Needs PyTorch (a large download), which nothing else does.
 bench-layers: $(VENV)/stamp
@@ -68,7 +74,7 @@ ledger: $(VENV)/stamp
 	  --editable '.[test,oracle]'
 	$(BIN)/python benchmarks/ledger.py
 
-# Does the grader tell right from wrong? Writes docs/recognition.md, in a minute.
+# Does the grader tell right from wrong? Writes docs/recognition.md and its part of docs/grading.md, in a minute.
 bench-recognition: $(VENV)/stamp
 	$(BIN)/python benchmarks/recognition.py
 

@@ -1,7 +1,7 @@
 """How well the grader tells right from wrong: `make bench-recognition` writes docs/recognition.md.
 
 Three questions. Does every entry of every bank of misconceptions lose points, and is it named? Does every honest
-variant of `tests/test_honest_variants.py` get all points? And of the reference functions with one small change in
+variant of `tests/ways` get all points? And of the reference functions with one small change in
 their source, how many lose points?
 """
 
@@ -18,7 +18,6 @@ import functools
 import io
 import signal
 import sys
-import textwrap
 import time
 import warnings
 from collections.abc import Callable
@@ -31,6 +30,7 @@ import nbformat
 import numpy as np
 from IPython.core.inputtransformer2 import TransformerManager
 from mutants import mutants
+from page import write
 from survivors import EQUIVALENT
 
 from autograder.checking import check_sheet
@@ -140,14 +140,13 @@ def variants() -> tuple[list[str], int]:
 
     wrong, count = [], 0
     for group in HONEST.values():
-        for name, texts in group.items():
-            for text in texts:
-                count += 1
-                namespace = {"np": np, **find(name).reference}
-                exec(compile(textwrap.dedent(text), f"<{name}>", "exec"), namespace)
-                report = verdict(name, namespace)
-                if report.score != report.points:
-                    wrong.append(f"{name}: {textwrap.dedent(text).strip().splitlines()[0]}")
+        for name, text in group:
+            count += 1
+            namespace = {"np": np, **find(name).reference}
+            exec(compile(text, f"<{name}>", "exec"), namespace)
+            report = verdict(name, namespace)
+            if report.score != report.points:
+                wrong.append(f"{name}: {text.strip().splitlines()[0]}")
     return wrong, count
 
 
@@ -184,16 +183,20 @@ def main() -> None:
     punished, honest = variants()
     print(f"{entries} entries of banks, {len(unnamed)} not named or without loss: {unnamed}")
     print(f"{honest} honest variants, {len(punished)} lose points: {punished}")
-    lines = [
-        "# Right and wrong, told apart",
-        "",
-        "Written by `make bench-recognition`, from fixed seeds. The checks are the grader's, hidden cases included.",
-        "",
+    counts = [
         "| what | how many | as it should be |",
         "|---|--:|--:|",
         f"| plausible wrong answers in the banks: lose points, and are named | {entries} | {entries - len(unnamed)} |",
         f"| right answers written in other ways: get all points | {honest} | {honest - len(punished)} |",
         f"| solutions with one small change: lose points | {counted} | {counted - len(missed)} |",
+    ]
+    write("make bench-recognition", counts)
+    lines = [
+        "# Right and wrong, told apart",
+        "",
+        "Written by `make bench-recognition`, from fixed seeds. The checks are the grader's, hidden cases included.",
+        "",
+        *counts,
         "",
         f"The changes: an operator, a comparison, a constant, an axis, a dropped term, a swapped argument; at most "
         f"{PER_FUNCTION} in each of {len(jobs)} functions of the solutions. {len(trials)} of them run; {len(same)} are "
