@@ -45,9 +45,8 @@ def local(setup: Setup, jobs: int) -> Iterator[Pool]:
         If student code cannot be isolated here as the setup demands.
     """
     level = setup.level
-    with ThreadPoolExecutor(
-        1
-    ) as beside:  # sheets are compiled while the sandboxes load; forks then have both
+    # Sheets are compiled while the sandboxes load; forks then have both.
+    with ThreadPoolExecutor(1) as beside:
         compiled = [beside.submit(_compile, assignment) for assignment in setup.assignments.values()]
         for name in setup.assignments:
             level = sandbox_for(name, level).level
@@ -101,22 +100,25 @@ def _finished(
 
 def _result(pool: Pool, future: Future[Graded], task: Task) -> Graded:
     try:
-        return future.result()
+        graded = future.result()
     except pool.lost as error:
-        return failed(
-            pool.setup,
-            task,
-            f"the machines that graded it were lost, each of them; grade it by hand ({error})",
-        )
+        reason = f"the machines that graded it were lost, each of them; grade it by hand ({error})"
+        return failed(pool.setup, task, reason)
     except CancelledError:
         raise CourseError("the cluster has gone. What was graded is kept; the same command goes on") from None
-    except (
-        Exception
-    ) as error:  # where the work is done something is missing: none of it would come to anything
-        reason = f"{type(error).__name__}: {error}"
+    except Exception as error:
+        # Something is missing where the work is done: none of it would come to anything.
+        said = f"{type(error).__name__}: {error}"
         raise CourseError(
-            f"the processes that grade cannot do it. What one of them says is: {reason}"
+            f"the processes that grade cannot do it. What one of them says is: {said}"
         ) from None
+    versions = {exercise["grade_id"]: exercise["version"] for exercise in graded.row["exercises"]}
+    if versions != pool.setup.assignments[task.assignment].versions():
+        raise CourseError(
+            f"{task.student} was graded on a machine whose exercises of {task.assignment} are not those of this one: "
+            "install the same version of minigrad on all of them"
+        )
+    return graded
 
 
 def task_of(course: Course, submission: Submission) -> Task:

@@ -33,9 +33,17 @@ CourseOption = Annotated[
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An assignment, for example 01_gradient_checking.")]
 Submissions = Annotated[
     Path | None,
-    typer.Option(metavar="DIR_OR_ZIP", help="Submissions as STUDENT/NAME/NAME.ipynb; submitted/ without it."),
+    typer.Option(
+        metavar="DIR_OR_ZIP",
+        help="Submissions as STUDENT/NAME/NAME.ipynb, or an archive of one assignment from Canvas or Moodle; "
+        "submitted/ without it.",
+    ),
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="Submissions at a time.")]
+Dask = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Scheduler of a Dask cluster that does the work, tcp://HOST:8786."),
+]
 Trust = Annotated[bool, typer.Option("--trust-students", help="Run student code with no isolation at all.")]
 Isolation = Annotated[
     str | None, typer.Option(help="namespaces or landlock; the stronger that works here without it.")
@@ -65,12 +73,39 @@ def bundle(
 
 
 @app.command()
+def gradescope(
+    name: Name,
+    course: CourseOption = None,
+    output: Annotated[Path, typer.Option("--output", help="Where to put the archive.", metavar="DIR")] = Path(
+        "gradescope"
+    ),
+    trust_students: Annotated[
+        bool,
+        typer.Option(
+            "--trust-students", help="Where Gradescope allows no isolation, run student code with none."
+        ),
+    ] = False,
+) -> None:
+    """Pack an autograder for Gradescope. It holds the answers: upload it, and keep it from students."""
+    from .gradescope import build, points
+
+    with _course(course) as (here, _):
+        console.print(Text(f"packed: {build(here, name, output, trust_students)}"))
+        total, stretch, written = points(here, name)
+        beyond = f", and {stretch:g} more for stretch exercises" if stretch else ""
+        console.print(Text(f"autograder points: {total - stretch:g}{beyond}"))
+        if written:
+            console.print(Text(f"for a manually graded question, the written answers: {written:g} points"))
+
+
+@app.command()
 def grade(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Assignments; all without it.")
     ] = None,
     submissions: Submissions = None,
     jobs: Jobs = CORES,
+    dask: Dask = None,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write the results there; - for the terminal."),
@@ -83,7 +118,7 @@ def grade(
     """Grade submissions: each is a row, whatever is in it. What was graded is kept when you stop this."""
     rows: list[Row] = []
     level = _level(isolation, trust_students)
-    with _course(course) as (here, flow), _submissions(submissions) as folder:
+    with _course(course) as (here, flow), _submissions(submissions, names or []) as folder:
         bar = _progress(quiet=str(json_file) == "-")
         task = bar.add_task("grading", total=None)
 
@@ -102,6 +137,7 @@ def grade(
                 folder=folder,
                 jobs=jobs,
                 level=level,
+                dask=dask,
                 again=again,
                 started=started,
                 finished=finished,
@@ -126,13 +162,14 @@ def regrade(
     ] = False,
     submissions: Submissions = None,
     jobs: Jobs = CORES,
+    dask: Dask = None,
     trust_students: Trust = False,
     isolation: Isolation = None,
     course: CourseOption = None,
 ) -> None:
     """Grade anew and show who changes, from what to what, and why."""
     level = _level(isolation, trust_students)
-    with _course(course) as (here, flow), _submissions(submissions) as folder:
+    with _course(course) as (here, flow), _submissions(submissions, [name]) as folder:
         bar = _progress(quiet=False)
         task = bar.add_task("grading", total=None)
 
@@ -147,6 +184,7 @@ def regrade(
                 folder=folder,
                 jobs=jobs,
                 level=level,
+                dask=dask,
                 store=store,
                 started=started,
                 finished=lambda row: bar.advance(task),
@@ -167,6 +205,8 @@ def explain(
     """Show the verdict on one submission: every check and what was seen."""
     with _course(course) as (here, flow):
         rows = {row["student"]: row for row in flow.stored_rows(here, here.require(name))}
+        person = here.settings.roster.match(student) if here.settings.roster else None
+        student = student if student in rows or person is None else person.id
         if student not in rows:
             raise fail(f"no graded submission of {name} by {student!r}; there are: {', '.join(rows)}")
         print_result(rows[student])
@@ -198,6 +238,7 @@ def feedback(
         typer.Option(
             "--zip",
             metavar="FILE",
+            dir_okay=False,
             help="Pack them too, in folders named as those of submitted/, for upload.",
         ),
     ] = None,
@@ -230,7 +271,8 @@ def export(
     ] = None,
     format: Annotated[str, typer.Option(help="csv.")] = "csv",
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="The terminal without it.")
+        Path | None,
+        typer.Option("--output", metavar="FILE", dir_okay=False, help="The terminal without it."),
     ] = None,
     course: CourseOption = None,
 ) -> None:
@@ -314,18 +356,20 @@ def _course(start: Path | None) -> Iterator[tuple[Any, Any]]:
         yield Course.find(start), flow
     except (CourseError, SandboxError) as error:
         raise fail(str(error)) from None
+    except OSError as error:
+        raise fail(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
     except ValueError as error:  # a name or a source that cannot be used: the message is for people
         raise fail(str(error)) from None
 
 
 @contextmanager
-def _submissions(path: Path | None) -> Iterator[Path | None]:
-    from .course import unpacked
+def _submissions(path: Path | None, names: list[str]) -> Iterator[Path | None]:
+    from .archives import unpacked
 
     if path is None:
         yield None
     elif path.is_file():
-        with unpacked(path) as folder:
+        with unpacked(path, names[0] if len(names) == 1 else "") as folder:
             yield folder
     elif path.is_dir():
         yield path

@@ -9,28 +9,22 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 import stat
 import sys
-import tempfile
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
 from .errors import CourseError as CourseError
 from .grading import Assignment
-from .notebook import MAX_FILE, is_check
+from .notebook import is_check
 from .roster import valid_student as valid_student
 from .settings import Settings, read_settings
 from .source import without_hidden, write_atomically
 
-MAX_UNPACKED = 4 * 2**30
 SEEDS = "hidden_seeds.json"
 
 
@@ -145,7 +139,13 @@ class Course:
     def hidden_seed(self, name: str) -> int:
         """The secret from which hidden cases are drawn: made once, kept beside the gradebook, never handed out."""
         path = self.root / SEEDS
-        seeds = json.loads(path.read_text()) if path.is_file() else {}
+        try:
+            seeds = json.loads(path.read_text()) if path.is_file() else {}
+        except ValueError:
+            raise CourseError(
+                f"{path} is damaged: put a copy back, or delete it (then hidden cases are drawn anew, and everybody is "
+                "graded anew)"
+            ) from None
         if name not in seeds:
             seeds[name] = secrets.randbits(63)
             write_atomically(path, json.dumps(seeds, indent=1, sort_keys=True) + "\n")
@@ -182,9 +182,7 @@ class Course:
             raise CourseError(
                 f"there is no directory {folder}; submissions are expected as STUDENT/{name}/{name}.ipynb in it"
             )
-        there = [
-            path for path in sorted(folder.iterdir()) if (path / name).is_symlink() or (path / name).is_dir()
-        ]
+        there = [path for path in sorted(folder.iterdir()) if _is_there(path / name)]
         owners = {
             path.name: path.name for path in there
         }  # by directory; without a roster, its name is the id
@@ -198,60 +196,15 @@ class Course:
         return sorted(found, key=lambda submission: submission.student)
 
 
-@contextmanager
-def unpacked(archive: Path) -> Iterator[Path]:
-    """The submissions of a zip archive, in a directory that lasts as long as the context.
-
-    Raises
-    ------
-    CourseError
-        If it is no archive, or unpacks to more than `MAX_UNPACKED`. Members with a path outside the layout
-        ``.../STUDENT/NAME/NAME.ipynb``, or ``timestamp.txt`` beside it, are left out, and so are those that lie
-        deeper than others: a student who hands in a folder must not hand in for somebody else. A member that
-        cannot be unpacked (encrypted, damaged) is there as an empty file.
-    """
-    target = Path(tempfile.mkdtemp(prefix="minigrad-"))
+def _is_there(path: Path) -> bool:
+    """Whether there is a directory, a link, or something that may not be looked at: that is a row as well."""
     try:
-        try:
-            with zipfile.ZipFile(archive) as members:
-                _unpack(members, target)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise CourseError(f"{archive} cannot be unpacked: {error}") from None
-        yield target
-    finally:
-        shutil.rmtree(target, ignore_errors=True)
-
-
-def _unpack(members: zipfile.ZipFile, target: Path) -> None:
-    laid_out = [(parts, member) for member in members.infolist() if (parts := _layout(member))]
-    depth = min((len(parts) for parts, _ in laid_out), default=0)
-    total = 0
-    for parts, member in laid_out:
-        if len(parts) > depth:
-            continue
-        path = target.joinpath(*parts[-3:])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        total += path.write_bytes(_content(members, member))
-        if total > MAX_UNPACKED:
-            raise CourseError(f"the archive unpacks to more than {MAX_UNPACKED >> 30} GB")
-
-
-def _layout(member: zipfile.ZipInfo) -> tuple[str, ...]:
-    """The parts of a member's path, if they end in STUDENT/NAME/NAME.ipynb, or the timestamp beside it."""
-    parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-    if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16) or {"..", "/"} & set(parts):
-        return ()
-    named = len(parts) >= 3 and parts[-1] in (f"{parts[-2]}.ipynb", "timestamp.txt")
-    return parts if named and valid_student(parts[-3]) and valid_student(parts[-2]) else ()
-
-
-def _content(members: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """What a member holds, up to a byte more than anybody reads: sizes in an archive's own headers may lie."""
-    try:
-        with members.open(member) as source:
-            return source.read(MAX_FILE + 1)
-    except Exception:  # encrypted, or damaged in one of four formats: a problem of this student alone
-        return b""
+        mode = path.lstat().st_mode
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
 
 
 def instructor_path() -> None:

@@ -54,6 +54,8 @@ def _isolation() -> Iterator[Finding]:
 
 def _settings(course: "Course") -> Iterator[Finding]:
     settings = course.settings
+    for name in settings.assignments:
+        course.assignment(name)  # are the points those of exercises that there are?
     if (course.root / FILE).is_file():
         due = sum(plan.due is not None for plan in settings.assignments.values())
         yield Finding(True, FILE, f"{due} due {'date' if due == 1 else 'dates'}")

@@ -7,6 +7,7 @@ the templates apply to every value, and Jinja2's escaping after it.
 
 import math
 import os
+import re
 import unicodedata
 import zipfile
 from collections import Counter
@@ -136,7 +137,15 @@ def class_report(results: Iterable[Result], assignment: str, generated: str = ""
         states=Counter(r["status"] for r in rows),
         submitted=len(submitted),
         isolation=Counter(r.get("isolation") or "not recorded" for r in submitted),
-        write_to=[r for r in rows if r["status"] != "graded" and not r.get("open")],
+        who=_who(rows),
+        write_to=[
+            (what, found)
+            for status, what in (
+                ("missing", "nothing was handed in"),
+                ("problem", "the notebook cannot be read"),
+            )
+            if (found := [r for r in rows if r["status"] == status and not r.get("open")])
+        ],
         untouched=[r for r in rows if r["status"] == "graded" and not _core(r, "passed")],
         waiting=_waiting(rows),
         widespread=[row for row in misconceptions if len(row["students"]) > 1][:3],
@@ -155,6 +164,13 @@ def class_report(results: Iterable[Result], assignment: str, generated: str = ""
         columns=[(e, mean(marks[name] or [0.0])) for name, e in exercises.items()],
         table=[(r, {e["grade_id"]: e["score"] for e in r["exercises"] if not e.get("waits")}) for r in rows],
     )
+
+
+def _who(results: Sequence[Result]) -> dict[str, str]:
+    """What to call each student: the name on the roster, with the id where two bear it; without one, the id."""
+    names = {r["student"]: (r.get("person") or {}).get("name") or r["student"] for r in results}
+    shared = Counter(names.values())
+    return {student: name if shared[name] == 1 else f"{name} ({student})" for student, name in names.items()}
 
 
 def _histogram(scores: Sequence[float], top: float) -> list[tuple[float, float, int]]:
@@ -244,7 +260,9 @@ def _flagged(result: Result) -> list[str]:
     """What is odd about a submission that could be read."""
     notes = list(result["notes"]) if result["status"] == "graded" else []
     if "person" in result and result["person"] is None:
-        notes.append("not on the roster, or another submission is that student's")
+        notes.append(
+            "not on the roster, or another submission is that student's: give its directory the right id, or delete it"
+        )
     return notes
 
 
@@ -292,7 +310,9 @@ def write_feedback(results: Iterable[Result], directory: str | os.PathLike[str])
 
 
 def pack(pages: Mapping[str, Path], archive: Path) -> None:
-    """Pack pages of feedback for upload, each as ``FOLDER/NAME.html``.
+    """Pack pages of feedback for upload, each as ``FOLDER/NAME.html``, or for Canvas as ``FOLDER_NAME.html``.
+
+    Moodle finds the student in the name of the folder. Canvas looks at that of the file, for its two numbers.
 
     Parameters
     ----------
@@ -306,7 +326,8 @@ def pack(pages: Mapping[str, Path], archive: Path) -> None:
     try:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as packed:
             for folder, page in sorted(pages.items()):
-                packed.write(page, f"{_component(folder)}/{page.name}")
+                separator = "_" if re.search(r"_\d+_\d+$", folder) else "/"
+                packed.write(page, f"{_component(folder)}{separator}{page.name}")
         os.replace(temporary, archive)
     finally:
         temporary.unlink(missing_ok=True)

@@ -103,7 +103,7 @@ def grade(
     wanted = [course.require(name) for name in names] or course.names()
     found = [submission for name in wanted for submission in course.submissions(name, folder)]
     if not found:
-        where = folder or course.root / "submitted"
+        where = "what --submissions names" if folder else course.root / "submitted"
         raise CourseError(
             f"there are no submissions of {' or '.join(wanted)} in {where}; "
             f"they are expected as STUDENT/{wanted[0]}/{wanted[0]}.ipynb"
@@ -168,14 +168,14 @@ def _store(course: Course, writer: Any, submission: Submission, graded: Graded) 
 
 
 def _missing(course: Course, name: str, rows: list[Row]) -> list[Row]:
-    """Rows of the students of the roster from whom there is nothing."""
+    """Rows of the students of the roster from whom there is nothing, nor was before."""
     settings = course.settings
     there = {row["student"] for row in rows}
     most = max(row["max_score"] for row in rows)
     blank = {"status": "missing", "score": 0.0, "max_score": most, "seconds": 0.0, "isolation": ""}
     found = []
     for person in settings.roster.people if settings.roster else ():
-        if person.id not in there:
+        if person.id not in there and not course.autograded(person.id, name).is_file():
             due = settings.plan(name).due_of(person.id)
             note = f"nothing was handed in{f'; due {settings.show(due)}' if due else ''}"
             who = {"student": person.id, "assignment": name, **blank, "notes": [note], "exercises": []}
@@ -231,7 +231,7 @@ def regrade(
         for submission, result in graded:
             results.append((submission, result))
             finished(result.row)
-    rows = as_they_count(course, name, [result.row for _, result in results])
+    rows = as_they_count(course, name, [result.row for _, result in results], found)
     if store:
         from .gradebook import Writer
 
@@ -295,11 +295,17 @@ def folders(course: Course, name: str) -> dict[str, str]:
     return {s.student: s.path.parent.parent.name for s in course.submissions(name)}
 
 
-def as_they_count(course: Course, name: str, rows: list[Row]) -> list[Row]:
-    """Results of the checks with what was given by hand, and without the points that lateness costs."""
-    from .gradebook import with_grades_by_hand, with_lateness  # takes half a second to load
+def as_they_count(
+    course: Course, name: str, rows: list[Row], submissions: Iterable[Submission] = ()
+) -> list[Row]:
+    """Results of the checks with what was given by hand, and without the points that lateness costs.
 
-    rows = with_lateness(course, name, with_grades_by_hand(course, name, rows))
+    With submissions, it is their time that counts, not the one that is stored.
+    """
+    from .gradebook import timestamp, with_grades_by_hand, with_lateness  # takes half a second to load
+
+    times = {each.student: timestamp(each.path) for each in submissions}
+    rows = with_lateness(course, name, with_grades_by_hand(course, name, rows), times)
     for row in rows:
         for exercise in row["exercises"]:
             if exercise.get("waits"):

@@ -1,6 +1,7 @@
 """Grades in nbgrader's own database, so that its tools and its Formgrader see them."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,9 @@ def with_grades_by_hand(course: Course, name: str, rows: list[dict[str, Any]]) -
         return [_with_grades_by_hand(writer.book, name, row) for row in rows]
 
 
-def with_lateness(course: Course, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_lateness(
+    course: Course, name: str, rows: list[dict[str, Any]], times: Mapping[str, str | None] | None = None
+) -> list[dict[str, Any]]:
     """The rows of an assignment that is due, with how late each is, and without the points that this costs.
 
     What a row gets under ``late`` is: when it was due and handed in, the days, how many of them were free, and the
@@ -273,6 +276,8 @@ def with_lateness(course: Course, name: str, rows: list[dict[str, Any]]) -> list
         The assignment.
     rows : list of dict
         Results, with what was given by hand.
+    times : mapping, optional
+        When students handed in, where that is not stored yet.
     """
     if course.settings.plan(name).due is None or not course.gradebook.is_file():
         return rows
@@ -280,11 +285,14 @@ def with_lateness(course: Course, name: str, rows: list[dict[str, Any]]) -> list
         writer.schedule(name)
         for row in rows:
             writer.charge(row["student"])
-        return [_with_lateness(writer, name, row) for row in rows]
+        return [_with_lateness(writer, name, row, (times or {}).get(row["student"])) for row in rows]
 
 
-def _with_lateness(writer: Writer, name: str, row: dict[str, Any]) -> dict[str, Any]:
+def _with_lateness(writer: Writer, name: str, row: dict[str, Any], time: str | None) -> dict[str, Any]:
     handed_in = [work for work, _ in writer.handed_in(row["student"])]
+    if time is not None and row["student"] not in writer.settings.plan(name).handed_in:
+        now = parse_utc(time).replace(tzinfo=UTC)
+        handed_in = [replace(work, at=now) if work.assignment == name else work for work in handed_in]
     free = free_days(writer.settings.late, handed_in)
     for work in handed_in:
         if work.assignment == name:

@@ -1,11 +1,8 @@
 """What handing in late costs."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-
-DAY = 24 * 60 * 60
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,30 @@ class HandedIn:
 
     assignment: str
     at: datetime | None  # where nobody knows, it counts as in time
-    due: datetime
+    due: datetime  # in the zone whose days are counted
 
     @property
     def days(self) -> int:
-        """Days late; one that has begun counts."""
+        """Days late by the calendar of the course; one that has begun counts.
+
+        A day ends when the clock shows the same time again, also when the clock was put forward or back in between.
+
+        Examples
+        --------
+        >>> from datetime import UTC
+        >>> from zoneinfo import ZoneInfo
+        >>> saturday = datetime(2026, 10, 24, 23, 59, 59, tzinfo=ZoneInfo("Europe/Paris"))  # Sunday has 25 hours
+        >>> HandedIn("01", datetime(2026, 10, 25, 22, 59, 59, tzinfo=UTC), saturday).days
+        1
+        """
         if self.at is None:
             return 0
-        seconds = math.floor((self.at - self.due).total_seconds())  # 23:59:59.7 is in time
-        return max(0, -(-seconds // DAY))
+        at = self.at.replace(microsecond=0)  # 23:59:59.7 is in time
+        days = max(0, (at - self.due).days)
+        # By the clock, as days are added to a time in one zone; what is compared is the moment.
+        while at > self.due + timedelta(days=days):
+            days += 1
+        return days
 
 
 def free_days(policy: LatePolicy, handed_in: Iterable[HandedIn]) -> dict[str, int]:
@@ -63,8 +75,8 @@ def free_days(policy: LatePolicy, handed_in: Iterable[HandedIn]) -> dict[str, in
 
     Examples
     --------
-    >>> from datetime import timedelta
-    >>> monday = datetime(2026, 3, 2)
+    >>> from datetime import UTC
+    >>> monday = datetime(2026, 3, 2, tzinfo=UTC)
     >>> late = [HandedIn("01", monday + timedelta(days=2), monday), HandedIn("02", monday + timedelta(days=9), monday)]
     >>> free_days(LatePolicy(10, 50, free_days=3), late)
     {'01': 2, '02': 1}

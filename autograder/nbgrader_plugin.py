@@ -90,6 +90,7 @@ def configure(config: Any) -> None:
         ComputeChecksums,
         CheckCellMetadata,
     ]
+    config.Execute.extra_arguments = ["--log-level=ERROR"]  # a kernel warns on the terminal of how it is reached
     config.HTMLExporter.filters = {"markdown2html": f"{__name__}.markdown_to_html"}
     config.GenerateFeedback.preprocessors = [StripHidden, GetGrades, CSSHTMLHeaderPreprocessor]
     config.GenerateSolution.preprocessors = [
@@ -105,9 +106,12 @@ def configure(config: Any) -> None:
 @pass_context
 def markdown_to_html(context: Any, source: str) -> str:
     """A text as HTML that runs nothing: a student wrote it, and in Formgrader somebody reads it who may do anything."""
-    if len(source) > LONGEST:
+    try:
+        if len(source) > LONGEST:
+            raise ValueError("too long to draw")
+        text = _exporter().markdown2html(context, source)
+    except Exception:  # of many kinds, from a picture that is not there to nests that are too deep
         return f"<pre>{html.escape(source)}</pre>"
-    text = _exporter().markdown2html(context, source)
     return bleach.clean(text, _TAGS, _harmless, protocols=[*bleach.ALLOWED_PROTOCOLS, "data"])
 
 

@@ -5,6 +5,7 @@ All of it is optional. What is wrong in it is said with the key, the value and w
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -25,8 +26,9 @@ _WHEN = "write a day (2026-03-02, which ends at 23:59) or a time with its zone (
 class Plan:
     """What is decided about an assignment.
 
-    Moments are in UTC. `handed_in` has the times that no file tells. `points` has the points of exercises and of
-    written answers where they are not those of the source; `readers` are those who read the written answers.
+    Moments are in UTC; days are those of `timezone`. `handed_in` has the times that no file tells. `points` has the
+    points of exercises and of written answers where they are not those of the source; `readers` are those who read
+    the written answers.
     """
 
     due: datetime | None = None
@@ -35,10 +37,12 @@ class Plan:
     weight: float = 1.0
     points: Mapping[str, float] = field(default_factory=dict)
     readers: tuple[str, ...] = ()
+    timezone: tzinfo = UTC
 
     def due_of(self, student: str) -> datetime | None:
-        """Until when a student can hand in."""
-        return self.extensions.get(student, self.due)
+        """Until when a student can hand in, in the course's zone: late days are counted from there."""
+        due = self.extensions.get(student, self.due)
+        return due and due.astimezone(self.timezone)
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,11 @@ class Settings:
         Free days count: whoever has some may hand in until they are used up.
         """
         plan = self.plan(assignment)
-        if plan.due is None:
-            return None
         last = max(plan.extensions, key=plan.extensions.__getitem__, default="")
-        who = last if last and plan.extensions[last] > plan.due else ""
-        return (plan.extensions[who] if who else plan.due) + timedelta(days=self.late.free_days), who
+        who = last if plan.due and last and plan.extensions[last] > plan.due else ""
+        due = plan.due_of(who)
+        # Days of the calendar, as lateness is counted.
+        return None if due is None else (due + timedelta(days=self.late.free_days), who)
 
 
 def read_settings(root: Path, names: Collection[str]) -> Settings:
@@ -99,7 +103,7 @@ def read_settings(root: Path, names: Collection[str]) -> Settings:
     """
     path = root / FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # as Windows writes it
     except FileNotFoundError:
         return Settings()
     except (OSError, UnicodeDecodeError) as error:
@@ -107,7 +111,7 @@ def read_settings(root: Path, names: Collection[str]) -> Settings:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise CourseError(f"{path} is not TOML: {error}") from None
+        raise CourseError(f"{path} is not TOML: {error}{_line(text, str(error))}") from None
     _known(table, ("timezone", "roster", "late", "assignments"), "")
     zone = _zone(table.get("timezone", "UTC"))
     roster = read_roster(root / _text(table["roster"], "roster")) if "roster" in table else None
@@ -122,6 +126,14 @@ def read_settings(root: Path, names: Collection[str]) -> Settings:
             for name, plan in plans.items()
         },
     )
+
+
+def _line(text: str, error: str) -> str:
+    """The line that an error is about, and what is usually wrong in it."""
+    found = re.search(r"at line (\d+)", error)
+    line = text.splitlines()[int(found[1]) - 1].strip() if found else ""
+    usual = "a date is written 2026-03-02, a name with spaces or accents in quotation marks, each table once"
+    return f": {line[:100]} ({usual})" if line else ""
 
 
 def _late(table: dict[str, Any]) -> LatePolicy:
@@ -162,6 +174,7 @@ def _plan(table: dict[str, Any], name: str, zone: tzinfo, roster: Roster | None)
         _number(table.get("weight", 1.0), f"{where}.weight"),
         {key: _number(value, f"{where}.points.{key}") for key, value in points.items()},
         tuple(readers),
+        zone,
     )
 
 

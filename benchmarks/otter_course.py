@@ -49,18 +49,13 @@ def install() -> Path | None:
     """
     folder = ROOT / "build" / f"otter-{RELEASE}"
     python, stamp = folder / "bin" / "python", folder / "stamp"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    wanted = [
-        "--constraint",
-        "constraints.txt",
-        f"otter-grader[grading]=={RELEASE}",
-        "matplotlib",
-        "threadpoolctl",
-        "--editable",
-        ".",
+    pip = [
+        str(python),
+        *"-m pip install --quiet --disable-pip-version-check --constraint constraints.txt".split(),
     ]
+    packages = f"otter-grader[grading]=={RELEASE} matplotlib threadpoolctl --editable ."
     if not stamp.exists():
-        for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], [*pip, *wanted]):
+        for command in ([sys.executable, "-m", "venv", "--clear", str(folder)], [*pip, *packages.split()]):
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
             if done.returncode:
                 reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]

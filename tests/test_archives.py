@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autograder import course as courses
-from autograder import notebook
-from autograder.course import CourseError, unpacked
+from autograder import archives, notebook
+from autograder.archives import unpacked
+from autograder.errors import CourseError
 
 NAME = "01_gradient_checking"
 ANN = f"ann/{NAME}/{NAME}.ipynb"
@@ -38,9 +38,9 @@ def packed(path: Path, members: Members, compression: int = zipfile.ZIP_DEFLATED
     return path
 
 
-def found(archive: Path) -> dict[str, bytes]:
+def found(archive: Path, name: str = "") -> dict[str, bytes]:
     """What is unpacked, by path."""
-    with unpacked(archive) as folder:
+    with unpacked(archive, name) as folder:
         paths = [path for path in folder.rglob("*") if not path.is_dir()]
         assert not any(path.is_symlink() for path in paths)
         content = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
@@ -55,6 +55,95 @@ HONEST = {ANN: work("ann"), BOB: work("bob"), f"ann/{NAME}/timestamp.txt": b"201
 def test_an_archive_is_read_from_any_depth(tmp_path: Path, above: str) -> None:
     members = [(f"{above}ann/", b""), *((above + name, content) for name, content in HONEST.items())]
     assert found(packed(tmp_path / "a.zip", members)) == HONEST
+
+
+MOODLE = "Ann Özil_4711_assignsubmission_file"
+DOWNLOADS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "Canvas": (
+        [
+            f"özilann_4711_88123_{NAME}.ipynb",
+            f"zvibob_LATE_4712_88124_{NAME}-2.ipynb",
+            "oneilleve_4713_88125_my homework.ipynb",  # her only notebook
+            "oneilleve_4713_88126_photo.jpg",
+            "laodan_4714_88127_a.ipynb",  # which of the two?
+            "laodan_4714_88128_b.ipynb",
+            "zuseira_4715_88129_scan.pdf",
+        ],
+        {
+            "özilann_4711": f"özilann_4711_88123_{NAME}.ipynb",
+            "zvibob_LATE_4712": f"zvibob_LATE_4712_88124_{NAME}-2.ipynb",
+            "oneilleve_4713": "oneilleve_4713_88125_my homework.ipynb",
+            "laodan_4714": "",
+            "zuseira_4715": "",
+        },
+    ),
+    "Canvas, of several the one that is called as it should be": (
+        [f"özilann_4711_1_{NAME}-1.ipynb", f"özilann_4711_2_{NAME} (3).ipynb", "özilann_4711_3_x.ipynb"],
+        {"özilann_4711": f"özilann_4711_2_{NAME} (3).ipynb"},
+    ),
+    "Moodle": (
+        [
+            f"{MOODLE}_/{NAME}.ipynb",
+            "Ann Özil_4711_assignsubmission_onlinetext_/onlinetext.html",
+            "Bob Zvi_4712_assignsubmission_file_/work/homework.ipynb",
+        ],
+        {
+            MOODLE: f"{MOODLE}_/{NAME}.ipynb",
+            "Bob Zvi_4712_assignsubmission_file": "Bob Zvi_4712_assignsubmission_file_/work/homework.ipynb",
+        },
+    ),
+    "Moodle, without folders": ([f"{MOODLE}_{NAME}.ipynb"], {MOODLE: f"{MOODLE}_{NAME}.ipynb"}),
+    "Moodle, of late": ([f"{MOODLE}/{NAME} (1).ipynb"], {MOODLE: f"{MOODLE}/{NAME} (1).ipynb"}),
+}
+
+
+@pytest.mark.parametrize(("members", "expected"), DOWNLOADS.values(), ids=DOWNLOADS)
+@pytest.mark.parametrize("above", ["", "submissions/"])
+def test_a_download_is_read_as_the_platform_packs_it(
+    tmp_path: Path, members: list[str], expected: dict[str, str], above: str
+) -> None:
+    packed(tmp_path / "a.zip", [(above + name, name.encode()) for name in members])
+    with unpacked(tmp_path / "a.zip", NAME) as folder:
+        paths = {path.name: path / NAME / f"{NAME}.ipynb" for path in folder.iterdir()}
+        assert all(path.parent.is_dir() for path in paths.values())  # all have a row
+        assert {
+            student: path.read_text() if path.exists() else "" for student, path in paths.items()
+        } == expected
+    with pytest.raises(CourseError, match="holds no submissions"), unpacked(tmp_path / "a.zip"):
+        pass  # of which assignment?
+
+
+def test_in_a_download_nobody_hands_in_for_somebody_else_or_earlier(tmp_path: Path) -> None:
+    eve = "Eve Lao_4713_assignsubmission_file_"
+    uploaded = [
+        "timestamp.txt",
+        f"{NAME}/timestamp.txt",
+        f"{BOB}",
+        f"bob/{NAME}/timestamp.txt",
+        f"{MOODLE}_/{NAME}.ipynb",
+        f"özilann_4711_88123_{NAME}.ipynb",
+        f"../{MOODLE}_/{NAME}.ipynb",
+    ]
+    members = [(f"{MOODLE}_/{NAME}.ipynb", work("ann")), *((f"{eve}/{name}", b"eve") for name in uploaded)]
+    content = found(packed(tmp_path / "a.zip", members), NAME)
+    assert content.pop(f"{MOODLE}/{NAME}/{NAME}.ipynb") == work("ann")
+    assert [*content] == [f"{eve[:-1]}/{NAME}/{NAME}.ipynb"]
+    canvas = [(f"özilann_4711_1_{NAME}.ipynb", work("ann"))]
+    canvas += [
+        ("laoeve_4713_2_timestamp.txt", b"eve"),
+        (f"laoeve_4713_3_özilann_4711_1_{NAME}.ipynb", b"eve"),
+    ]
+    assert found(packed(tmp_path / "b.zip", canvas), NAME) == {
+        f"özilann_4711/{NAME}/{NAME}.ipynb": work("ann"),
+        f"laoeve_4713/{NAME}/{NAME}.ipynb": b"eve",
+    }
+
+
+def test_what_else_lies_beside_submissions_changes_nothing(tmp_path: Path) -> None:
+    """Files whose names look like Canvas's, above the students' directories or in one."""
+    members = [(f"submitted/{name}", content) for name, content in HONEST.items()]
+    members += [("grades_2026_03_final.xlsx", b""), (f"submitted/ann/{NAME}/bob_1_2_x.ipynb", b"")]
+    assert found(packed(tmp_path / "a.zip", members), NAME) == HONEST
 
 
 def entry(name: str, mode: int) -> zipfile.ZipInfo:
@@ -99,11 +188,14 @@ OUTSIDE: dict[str, Members] = {
 
 @pytest.mark.parametrize("members", OUTSIDE.values(), ids=OUTSIDE)
 @pytest.mark.parametrize("first", [True, False])
-def test_what_lies_anywhere_else_is_left_out(tmp_path: Path, members: Members, first: bool) -> None:
+@pytest.mark.parametrize("name", ["", NAME])
+def test_what_lies_anywhere_else_is_left_out(
+    tmp_path: Path, members: Members, first: bool, name: str
+) -> None:
     mine, others = list(members), list(HONEST.items())
     archive = packed(tmp_path / "a.zip", mine + others if first else others + mine)
     before = sorted(tmp_path.rglob("*"))
-    assert found(archive) == HONEST
+    assert found(archive, name) == HONEST
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -167,7 +259,7 @@ BOMBS = {zipfile.ZIP_DEFLATED: 2**23, zipfile.ZIP_BZIP2: 2**28, zipfile.ZIP_LZMA
 def test_a_bomb_costs_one_student(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: int, memory: int
 ) -> None:
-    monkeypatch.setattr(courses, "MAX_FILE", 2**20)
+    monkeypatch.setattr(archives, "MAX_FILE", 2**20)
     monkeypatch.setattr(notebook, "MAX_FILE", 2**20)
     archive = packed(tmp_path / "a.zip", [(ANN, bytes(2**26)), (BOB, work("bob"))], compression)
     tracemalloc.start()
@@ -183,7 +275,7 @@ def test_a_bomb_costs_one_student(
 
 
 def test_many_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courses, "MAX_UNPACKED", 2**20)
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 2**20)
     members = [(ANN.replace("ann", f"ann{i}"), bytes(2**19)) for i in range(4)]
     with pytest.raises(CourseError, match="GB"), unpacked(packed(tmp_path / "a.zip", members)):
         pass

@@ -22,6 +22,7 @@ from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.flow import grade
 from autograder.graders import Graders
+from autograder.grading import Assignment
 from autograder.source import dumps
 from autograder.task import Setup, Task, failed
 from autograder.task import grade as grade_here
@@ -113,6 +114,15 @@ def test_few_are_read_ahead_and_all_are_graded(course):
         assert len(given) == batch.AHEAD < COUNT
         finished = sorted(graded.row["student"] for _, graded in results)
     assert finished == sorted(given) == [f"student{number}" for number in range(COUNT)]
+
+
+def test_other_exercises_where_the_work_is_done_are_noticed(course, monkeypatch):
+    with batch.local(Setup({NAME: course.assignment(NAME)}), 1) as pool:
+        monkeypatch.setattr(
+            Assignment, "versions", lambda self: {"check_gates": "newer"}
+        )  # here, not in the forks
+        with pytest.raises(CourseError, match="install the same version of minigrad on all of them"):
+            next(batch.grade_all(pool, course, course.submissions(NAME)))
 
 
 # -- the whole run, killed

@@ -3,8 +3,9 @@
 import re
 import shutil
 import zipfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import nbformat
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder import bundle, doctor, flow
-from autograder.course import Course, CourseError, unpacked
+from autograder.archives import unpacked
+from autograder.course import Course, CourseError
 from autograder.exports import course_csv, to_csv
 from autograder.feedback import class_report, pack, student_page
 from autograder.gradebook import Writer, with_lateness
@@ -68,7 +70,9 @@ def test_a_day_ends_at_midnight_where_the_course_is(tmp_path):
 
 WRONG = {
     "tomezone = 1": ["no tomezone", "did you mean timezone?"],
-    "due = 1\n]": ["is not TOML", "line 2"],
+    "due = 1\n]": ["is not TOML", "line 2", ": ] (a date"],
+    f"[assignments.{NAME}]\ndue = 2.3.2026": ["line 2", ": due = 2.3.2026 (a date is written 2026-03-02"],
+    "[late]\n[late]": ["('late',) twice", "line 2"],
     'timezone = "Paris"': ["timezone = 'Paris'", "Europe/Paris"],
     'timezone = "../../etc/passwd"': ["timezone", "Europe/Paris"],
     "timezone = 2": ["timezone = 2", "quotation marks"],
@@ -165,14 +169,28 @@ def test_a_name_that_two_bear_is_neither_s():
     assert roster.match("kimlee").id == "kimlee"
 
 
+def test_of_two_with_a_name_the_number_of_canvas_decides():
+    roster = Roster((Person("4711", "Kim", "Lee"), Person("4712", "Kim", "Lee"), Person("4713", "Ada", "Oz")))
+    assert roster.match("leekim_4711_88").id == "4711"
+    assert roster.match("leekim_LATE_4712_89").id == "4712"
+    assert roster.match("leekim_5_6") is None
+    assert roster.match("leekim_4713_88") is None  # a number alone is nobody: it may be one of another list
+    assert roster.match("zvi_4711_88") is None
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no column 'id'"),
-        ("name;mail\nada;x\n", r"no column 'id' \(its columns: name;mail\)|columns: name, mail"),
-        ("id\nada\n\nada\n", "line 4: the id 'ada' is that of ada already"),
-        ("id,email\n,x@example.org\n", "line 2: '' cannot be an id"),
-        ("id\n../ada\n", "line 2: '../ada' cannot be an id"),
+        ("", r"no column 'id' \(its columns: none\)"),
+        ("name;phone\nada;x\n", r"no column 'id' \(its columns: name, phone\)"),
+        ("id,name\nada,Ada\n\nada,Bob\n", "line 4: the id 'ada' is that of Ada already"),
+        (
+            "ID Number,name\n,Ada Lovelace\n",
+            r"line 2: '' cannot be the id of Ada Lovelace \(column 'ID Number'\)",
+        ),
+        ("id,email\n,x@example.org\n", "line 2: '' cannot be the id of a student"),
+        ("id\n../ada\n", "line 2: '../ada' cannot be the id"),
+        ('id,name\nada,"Lovelace\nben,Zvi\n', "line 3, cannot be read: unexpected end"),
     ],
 )
 def test_a_roster_that_cannot_be_used_says_where(tmp_path, text, said):
@@ -181,11 +199,50 @@ def test_a_roster_that_cannot_be_used_says_where(tmp_path, text, said):
         read_roster(tmp_path / "roster.csv")
 
 
-def test_a_roster_from_a_spreadsheet(tmp_path):
-    (tmp_path / "roster.csv").write_text("\ufeffLast Name;ID;Group\nÖz;cem;3\n;ada;\n", encoding="utf-8")
-    assert read_roster(tmp_path / "roster.csv").people == (Person("cem", "", "Öz"), Person("ada"))
+ADA, CEM = Person("ada", "Ada", "Lovelace", "ada@example.org"), Person("cem", "Cem", "Öz")
+EXPORTS = {
+    "a spreadsheet": (
+        "\ufeffLast Name;ID;Group\nÖz;cem;3\n;;\n;ada;\n",
+        (Person("cem", "", "Öz"), Person("ada")),
+    ),
+    "a registrar": (
+        "\nSTUDENT ID\tNAME\tEMAIL ADDRESS\nada\tLovelace, Ada\tada@example.org\t\t\n\ncem\tCem Öz\n",
+        (ADA, CEM),
+    ),
+    "two sections": (
+        "id,name,email,section\nada,Ada Lovelace,ada@example.org,1\nada,Ada Lovelace,ada@example.org,2\n",
+        (ADA,),
+    ),
+    "Canvas": (
+        "\ufeffStudent,ID,SIS Login ID,Section,01 (991)\n,,,,Manual Posting\n    Points Possible,,,,30.0\n"
+        '"Lovelace, Ada",4711,ada,"A, B",N/A\n"Öz, Cem",4712,cem,A,29.0\n"Student, Test",4999,,A,\n',
+        (Person("4711", "Ada", "Lovelace"), Person("4712", "Cem", "Öz")),
+    ),
+    "Canvas, names apart": (
+        "LastName,FirstName,ID,SIS Login ID\n    Points Possible,,,,,\nLovelace,Ada,4711,ada\nStudent,Test,4999,\n",
+        (Person("4711", "Ada", "Lovelace"),),
+    ),
+    "Moodle": (
+        '\ufeff"First name","Last name","ID number","Email address",Groups\r\n'
+        'Ada,Lovelace,ada,ada@example.org,"A, B"\r\nCem,Öz,cem,,\r\n',
+        (ADA, CEM),
+    ),
+    "Moodle, without ids": (
+        "First name,Surname,Email address\nAda,Lovelace,ada@example.org\n",
+        (Person("ada@example.org", "Ada", "Lovelace", "ada@example.org"),),
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "people"), EXPORTS.values(), ids=EXPORTS)
+def test_a_roster_as_it_is_exported(tmp_path, text, people):
+    (tmp_path / "roster.csv").write_bytes(text.encode())
+    assert read_roster(tmp_path / "roster.csv").people == people
+
+
+def test_a_roster_of_another_encoding_says_what_to_do(tmp_path):
     (tmp_path / "roster.csv").write_bytes("id\nÖz".encode("latin-1"))
-    with pytest.raises(CourseError, match="not UTF-8"):
+    with pytest.raises(CourseError, match="not UTF-8: save it as 'CSV UTF-8'"):
         read_roster(tmp_path / "roster.csv")
 
 
@@ -204,6 +261,18 @@ def test_directories_are_students(tmp_path):
     assert flow.folders(Course(tmp_path), NAME) == found
     (tmp_path / "course.toml").unlink()
     assert {s.student for s in Course(tmp_path).submissions(NAME)} == set(found.values())
+
+
+def test_doctor_says_that_there_is_no_such_exercise(tmp_path):
+    shutil.copytree(ROOT / "solutions" / NAME, tmp_path / "solutions" / NAME)
+    write(tmp_path, f"assignments.{NAME}.points.afine = 2")
+    with pytest.raises(CourseError, match=r"no assignments.*points.afine"):
+        list(doctor._settings(Course(tmp_path)))
+
+
+def test_the_file_may_come_from_windows(tmp_path):
+    (tmp_path / "course.toml").write_bytes(b"\xef\xbb\xbflate.free_days = 2\r\n")
+    assert read_settings(tmp_path, [NAME]).late.free_days == 2
 
 
 def test_doctor_says_who_is_not_on_the_roster(tmp_path):
@@ -310,6 +379,30 @@ def test_a_day_that_has_begun_counts():
     assert HandedIn("01", None, EASTER).days == 0
 
 
+PARIS = ZoneInfo("Europe/Paris")
+
+
+@pytest.mark.parametrize("sunday", [date(2026, 3, 29), date(2026, 10, 25)])  # of 23 hours, and of 25
+@pytest.mark.parametrize("due_at", [time(23, 59, 59), time(12), time(2, 30)])
+@pytest.mark.parametrize("before", [0, 1])
+def test_days_are_those_of_the_calendar(sunday, due_at, before):
+    due = datetime.combine(sunday - timedelta(days=before), due_at, PARIS)
+    for days in (1, 2, 3):
+        end = (due + timedelta(days=days)).astimezone(UTC)  # what the clock on the wall says
+        for seconds, late in ((0, days), (1, days + 1)):
+            assert HandedIn("01", end + timedelta(seconds=seconds), due).days == late
+    assert HandedIn("01", due.astimezone(UTC), due).days == 0
+    assert HandedIn("01", due.astimezone(UTC) + timedelta(seconds=1), due).days == 1
+
+
+def test_free_days_end_at_midnight_too(tmp_path):
+    text = f'timezone = "Europe/Paris"\nlate.free_days = 2\nassignments.{NAME}.due = 2026-03-28'
+    settings = read(tmp_path, text)
+    assert settings.show(settings.closed(NAME)[0]) == "2026-03-30 23:59 CEST"
+    at = datetime(2026, 3, 30, 21, 59, 59, tzinfo=UTC)
+    assert HandedIn(NAME, at, settings.plan(NAME).due_of("ada")).days == 2
+
+
 # -- in the gradebook
 
 
@@ -366,8 +459,8 @@ def words(page):
 
 def record(writer):
     writer.enter_roster()
-    for student, time in TIMES.items():
-        writer.record(row(student), time)
+    for student, at in TIMES.items():
+        writer.record(row(student), at)
     writer.schedule(NAME)
 
 
@@ -473,11 +566,11 @@ def test_everybody_is_in_the_report_and_knows_who_reads(course):
     waits = {s: e["waits"] for s, r in rows.items() for e in r["exercises"] if e.get("waits")}
     assert waits == {"ada": "Ines", "ben": "Omar"}
     page = words(class_report(rows.values(), NAME))
-    assert (
-        "Write to Cem Öz c.oz@example.org, Dan Brown dan@example.org, Eva: 3 have handed in nothing" in page
-    )
-    assert "Read 1 written answer (Omar): ben." in page
+    silent = "Cem Öz c.oz@example.org, Dan Brown dan@example.org, Eva"
+    assert f"Write to {silent}: nothing was handed in." in page
+    assert "Read 1 written answer (Omar): Ben Zvi." in page
     assert "zoe 10 not on the roster" in page
+    assert "Ada Lovelace ada graded 8" in page
     assert "3 days, −2" in page
     assert "Free days used: 1. 2 points were taken off." in student_page(rows["ada"])
     titles, ada, *_ = to_csv(rows.values()).splitlines()
@@ -498,6 +591,16 @@ def test_a_roster_that_comes_late_makes_nobody_two(course):
     assert "Ada Lovelace" in [r["student"] for r in flow.stored_rows(course, NAME)]
     (course.root / "submitted" / "Ada Lovelace" / NAME).mkdir(parents=True)
     assert [r["student"] for r in flow.stored_rows(course, NAME)] == ["ada", "ben", "cem"]
+
+
+def test_a_report_has_names_and_tells_two_of_one_name_apart():
+    people = {"k1": "Kim Lee", "k2": "Kim Lee", "a1": "Ada Oz", "x1": None}
+    rows = [{**row(s, 0.0), "person": name and {"name": name, "email": ""}} for s, name in people.items()]
+    rows[1]["status"] = "problem"
+    page = words(class_report(rows, NAME))
+    assert "Talk to Ada Oz, Kim Lee (k1), x1: handed in" in page
+    assert "Write to Kim Lee (k2): the notebook cannot be read." in page
+    assert "Ada Oz a1 graded 0 0 Kim Lee (k1) graded 0" in page
 
 
 @pytest.mark.parametrize(("students", "whom"), [(["ada", "cem"], "cem"), (["cem"], "everybody")])
@@ -532,6 +635,14 @@ def test_a_solution_waits_for_the_last_extension(course, monkeypatch):
     write(course.root, f"[assignments.{NAME}]\ndue = 2126-03-02")
     with pytest.raises(CourseError, match=r"before 2126-03-02 23:59 UTC: .*the date on which it is due, in"):
         flow.solutions(Course(course.root), NAME)
+
+
+def test_damaged_seeds_are_named(tmp_path):
+    seed = Course(tmp_path).hidden_seed(NAME)
+    assert Course(tmp_path).hidden_seed(NAME) == seed
+    (tmp_path / "hidden_seeds.json").write_text("{")
+    with pytest.raises(CourseError, match=r"hidden_seeds\.json is damaged: put a copy back"):
+        Course(tmp_path).hidden_seed(NAME)
 
 
 # -- points
@@ -585,11 +696,13 @@ def test_weights_add_up():
 def test_feedback_is_packed_in_the_folders_that_it_came_in(tmp_path):
     page = tmp_path / f"{NAME}.html"
     page.write_text("page")
-    pack({"Ada Lovelace_47_assignsubmission_file_": page, "ben": page}, tmp_path / "up" / "load.zip")
+    folders = ("Ada Lovelace_47_assignsubmission_file_", "ben", "özcem_LATE_4711_88123")
+    pack(dict.fromkeys(folders, page), tmp_path / "up" / "load.zip")
     with zipfile.ZipFile(tmp_path / "up" / "load.zip") as archive:
         assert archive.namelist() == [
             f"Ada Lovelace_47_assignsubmission_file_/{NAME}.html",
             f"ben/{NAME}.html",
+            f"özcem_LATE_4711_88123_{NAME}.html",  # Canvas reads the name of the file
         ]
     with pytest.raises(ValueError, match="not usable"):
         pack({"../x": page}, tmp_path / "up" / "load.zip")

@@ -178,13 +178,13 @@ def course(tmp_path_factory):
     return root
 
 
-def minigrad(root, *words):
-    """Run a command in the course; returns what it says."""
+def minigrad(root, *words, status=0):
+    """Run a command in the course; returns what it says, or why it failed."""
     command = [sys.executable, "-m", "autograder.cli", *words]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "COLUMNS": "200"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stderr
+    return done.stderr if status else done.stdout
 
 
 def scores(root):
@@ -223,9 +223,58 @@ def test_regrade_shows_and_stores(course):
     assert (cells["check_gates"], cells["check_circuit"]) == (6, 5)
 
 
+def test_a_download_is_graded_and_a_student_asked_for_by_name(course, tmp_path):
+    shutil.copytree(course, tmp_path / "course")
+    root = tmp_path / "course"
+    (root / "roster.csv").write_text(
+        "Student,ID\n    Points Possible,\n" + '"Lee, Kim",4711\n"Lee, Kim",4712\n'
+    )
+    (root / "course.toml").write_text('roster = "roster.csv"')
+    with zipfile.ZipFile(root / "canvas.zip", "w") as archive:
+        for student, source in (("leekim_LATE_4712_88", "solutions"), ("aokim_4713_89", "assignments")):
+            archive.write(ROOT / source / NAME / f"{NAME}.ipynb", f"{student}_{NAME}-1.ipynb")
+    rows = json.loads(minigrad(root, "grade", NAME, "--submissions", "canvas.zip", "--json", "-"))[
+        "submissions"
+    ]
+    assert {row["student"]: row["status"] for row in rows} == {
+        "4711": "missing",
+        "4712": "graded",
+        "aokim_4713": "graded",
+    }
+    (root / "roster.csv").write_text("Student,ID\nKim Lee,4712\n")
+    assert "points" in minigrad(root, "explain", "Lee, Kim", NAME)
+    (root / "reports").write_text("in the way")
+    said = minigrad(root, "report", NAME, status=1)
+    assert said == f"minigrad: {root / 'reports'}: File exists\n"
+
+
 def test_new_results_have_versions(course):
     (path,) = course.glob(f"autograded/ada/{NAME}/*.ipynb")
     row = json.loads(path.read_text(encoding="utf-8"))["metadata"]["minigrad"]["row"]
     versions = Course(course).assignment(NAME).versions()
     assert {e["grade_id"]: e["version"] for e in row["exercises"]} == versions
     assert len(set(versions.values())) == len(versions)
+
+
+def test_who_hands_in_again_is_late_in_the_forecast_too(course, tmp_path):
+    shutil.copytree(course, tmp_path / "course")
+    root, table = tmp_path / "course", f"[assignments.{NAME}]\ndue = 2026-03-02\n"
+    (root / "course.toml").write_text(f"[late]\nper_day = 10\n{table}")
+    (root / "submitted/ben" / NAME / "timestamp.txt").write_text("2026-03-02 10:00 UTC")
+    minigrad(root, "grade", NAME)
+    shutil.copy(ROOT / "solutions" / NAME / f"{NAME}.ipynb", root / "submitted/ben" / NAME)
+    (root / "submitted/ben" / NAME / "timestamp.txt").write_text("2026-03-05 10:00 UTC")
+    assert "ben: 0 -> 9.8" in minigrad(root, "regrade", NAME, "--diff")  # three days of 14 points
+    minigrad(root, "regrade", NAME, "--store")
+    assert f"ben,{NAME},graded,9.8," in minigrad(root, "export", NAME)
+
+
+def test_who_was_graded_before_is_not_missing(course, tmp_path):
+    shutil.copytree(course, tmp_path / "course")
+    root = tmp_path / "course"
+    (root / "roster.csv").write_text("id\nada\nben\ncem\n")
+    (root / "course.toml").write_text('roster = "roster.csv"')
+    shutil.copytree(root / "submitted/ben", root / "second/ben")
+    said = minigrad(root, "grade", NAME, "--submissions", "second", "--json", "-")
+    rows = {row["student"]: row["status"] for row in json.loads(said)["submissions"]}
+    assert rows == {"ben": "graded", "cem": "missing"}
