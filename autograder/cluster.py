@@ -36,7 +36,9 @@ def connected(setup: Setup, address: str) -> Iterator[Pool]:
     try:
         from distributed import Client, KilledWorker
     except ImportError:
-        raise CourseError("--dask needs Dask on this machine: pip install 'minigrad[dask]'") from None
+        raise CourseError(
+            "--dask needs Dask here too: pip install 'minigrad[dask]', or '.[dask]' in the repository"
+        ) from None
     try:
         client = Client(address, timeout=SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
