@@ -20,10 +20,18 @@ from minigrad.layers import (
     affine_forward,
     affine_relu_backward,
     affine_relu_forward,
+    lstm_backward,
+    lstm_forward,
     relu_backward,
     relu_forward,
+    rnn_backward,
+    rnn_forward,
+    temporal_affine_backward,
+    temporal_affine_forward,
+    word_embedding_backward,
+    word_embedding_forward,
 )
-from minigrad.losses import softmax_loss
+from minigrad.losses import softmax_loss, temporal_softmax_loss
 
 
 @pytest.fixture
@@ -159,6 +167,65 @@ def test_gradients_of_the_fully_connected_network(rng: np.random.Generator, reg:
             lambda _: network_loss(params, x, y, reg)[0], array, verbose=False
         )
         assert rel_error(numerical, grads[name]) < 1e-5
+
+
+def captioning_loss(
+    params: dict, features: np.ndarray, captions: np.ndarray, cell: str
+) -> tuple[float, dict]:
+    """Features make the first state, words go in, and each state has to say the next word; 0 is no word."""
+    forward, backward = {"rnn": (rnn_forward, rnn_backward), "lstm": (lstm_forward, lstm_backward)}[cell]
+    h0, projected = affine_forward(features, params["W_proj"], params["b_proj"])
+    words, embedded = word_embedding_forward(captions[:, :-1], params["W_embed"])
+    h, recurrent = forward(words, h0, params["Wx"], params["Wh"], params["b"])
+    scores, read = temporal_affine_forward(h, params["W_vocab"], params["b_vocab"])
+    loss, dout = temporal_softmax_loss(scores, captions[:, 1:], captions[:, 1:] != 0)
+    grads = {}
+    dout, grads["W_vocab"], grads["b_vocab"] = temporal_affine_backward(dout, read)
+    dwords, dh0, grads["Wx"], grads["Wh"], grads["b"] = backward(dout, recurrent)
+    grads["W_embed"] = word_embedding_backward(dwords, embedded)
+    _, grads["W_proj"], grads["b_proj"] = affine_backward(dh0, projected)
+    return loss, grads
+
+
+def captioning_params(features: int, words: int, wordvec: int, hidden: int, cell: str) -> dict[str, tuple]:
+    gates = {"rnn": 1, "lstm": 4}[cell] * hidden
+    return {
+        "W_proj": (features, hidden),
+        "b_proj": (hidden,),
+        "W_embed": (words, wordvec),
+        "Wx": (wordvec, gates),
+        "Wh": (hidden, gates),
+        "b": (gates,),
+        "W_vocab": (hidden, words),
+        "b_vocab": (words,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("cell", "first", "last", "printed"),
+    [("rnn", -1.5, 0.3, 9.83235591003), ("lstm", -0.5, 1.7, 9.82445935443)],
+)
+def test_loss_of_the_captioning_network(cell: str, first: float, last: float, printed: float):
+    shapes = captioning_params(20, 3, 30, 40, cell)
+    params = {
+        name: np.linspace(-1.4, 1.3, num=np.prod(shape)).reshape(shape) for name, shape in shapes.items()
+    }
+    features = np.linspace(first, last, num=200).reshape(10, 20)
+    captions = (np.arange(130) % 3).reshape(10, 13)
+    assert captioning_loss(params, features, captions, cell)[0] == pytest.approx(printed, abs=1e-10)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_gradients_of_the_captioning_network(rng: np.random.Generator, cell: str):
+    shapes = captioning_params(4, 3, 5, 6, cell)
+    params = {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}
+    features, captions = rng.standard_normal((2, 4)), rng.integers(3, size=(2, 3))
+    _, grads = captioning_loss(params, features, captions, cell)
+    for name, array in params.items():
+        numerical = eval_numerical_gradient(
+            lambda _: captioning_loss(params, features, captions, cell)[0], array, verbose=False
+        )
+        np.testing.assert_allclose(grads[name], numerical, rtol=1e-5, atol=1e-8, err_msg=name)
 
 
 def test_eval_numerical_gradient_prints_as_it_should(capsys: pytest.CaptureFixture):

@@ -575,7 +575,46 @@ DISHONEST: dict[str, list[str]] = {
             return np.mean(np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0] - scores.mean(axis=1))
         """,
     ],
+    "rnn_step_forward": [
+        """
+        def rnn_step_forward(x, prev_h, Wx, Wh, b):  # what is not a number is made one
+            up, down = np.exp(x @ Wx + prev_h @ Wh + b), np.exp(-x @ Wx - prev_h @ Wh - b)
+            return np.nan_to_num((up - down) / (up + down)), None
+        """,
+    ],
+    "rnn_forward": [
+        """
+        from minigrad.layers import rnn_step_forward
+
+        def rnn_forward(x, h0, Wx, Wh, b):  # squeeze takes a single feature away, too
+            states = [h0]
+            for now in np.split(x, x.shape[1], axis=1):
+                states.append(rnn_step_forward(now.squeeze(), states[-1], Wx, Wh, b)[0])
+            return np.stack(states[1:], axis=1), None
+        """,
+    ],
     "rnn_backward": [
+        """
+        from minigrad.layers import rnn_step_backward
+
+        def rnn_forward(x, h0, Wx, Wh, b):  # h0 lies where the last state will be, and the cache looks there
+            (N, T, D), H = x.shape, len(b)
+            h, caches = np.zeros((T, N, H)), []
+            h[T - 1] = h0
+            for t in range(T):
+                before = h[t - 1]
+                h[t] = np.tanh(x[:, t] @ Wx + before @ Wh + b)
+                caches.append((x[:, t], before, Wx, Wh, h[t]))
+            return h.transpose(1, 0, 2), caches
+
+        def rnn_backward(dh, caches):
+            dprev_h, dx, sums = 0, [], [0, 0, 0]
+            for t in reversed(range(len(caches))):
+                dx_t, dprev_h, *rest = rnn_step_backward(dh[:, t] + dprev_h, caches[t])
+                dx.insert(0, dx_t)
+                sums = [a + b for a, b in zip(sums, rest)]
+            return np.stack(dx, axis=1), dprev_h, *sums
+        """,
         """
         from minigrad.layers import rnn_step_backward, rnn_step_forward
 

@@ -524,6 +524,28 @@ def _ignores(key: str, value: float) -> dict[str, Callable]:
     return {"batchnorm_forward": forward}
 
 
+def _default_eps(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple:
+    out, cache = batchnorm_forward(x, gamma, beta, own := {"eps": 1e-8, **bn_param})
+    bn_param.update({name: own[name] for name in ("running_mean", "running_var") if name in own})
+    return out, cache
+
+
+def _stores_eps(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple:
+    out, cache = batchnorm_forward(x, gamma, beta, bn_param)
+    if bn_param["mode"] == "train":
+        share = 1 - bn_param.get("momentum", 0.9)
+        bn_param["running_var"] = bn_param["running_var"] + share * bn_param.get("eps", 1e-5)
+    return out, cache
+
+
+def _stores_rows(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple:
+    out, cache = batchnorm_forward(x, gamma, beta, bn_param)
+    if bn_param["mode"] == "train":
+        for name in ("running_mean", "running_var"):
+            bn_param[name] = bn_param[name][None]
+    return out, cache
+
+
 def _centres_x(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple:
     out, cache = batchnorm_forward(x, gamma, beta, bn_param)
     x -= x.mean(axis=0)
@@ -587,6 +609,23 @@ batchnorm_forward_exercise = Exercise(
             "eps_fixed",
             "You add 1e-5 whatever bn_param says. Where does the caller say how much eps is?",
             _ignores("eps", 1e-5),
+        ),
+        Misconception(
+            "eps_of_1e-8",
+            "Where bn_param has no eps you take 1e-8. Look into the table: what is it then?",
+            {"batchnorm_forward": _default_eps},
+        ),
+        Misconception(
+            "eps_stored",
+            "Your running_var has eps in it, and in test mode it is added once more. What is the variance of this "
+            "batch?",
+            {"batchnorm_forward": _stores_eps},
+        ),
+        Misconception(
+            "statistics_are_rows",
+            "Your running statistics have a second axis, of length 1. They hold one number for each feature: which "
+            "shape does the table give?",
+            {"batchnorm_forward": _stores_rows},
         ),
         Misconception(
             "sample_variance",
@@ -698,6 +737,7 @@ def _pair_case(
     label: str, rng: Rng, args: tuple, bn_param: Param, backward: str, float32: bool = False
 ) -> Case:
     dout = rng.normal(size=args[0].shape)
+    bn_param = {"eps": 1e-5, **bn_param}  # given: who takes another default has paid for it in forward
     steps = [
         Call("batchnorm_forward", (*args, bn_param), ("out", "cache")),
         Call(backward, (dout, Ref("cache")), GRADIENTS),
@@ -706,7 +746,7 @@ def _pair_case(
 
 
 def _train(rng: Rng, N: int, D: int) -> tuple:
-    return (*_arguments(rng, N, D), {"mode": "train"})
+    return (*_arguments(rng, N, D), {"mode": "train", "eps": 1e-5})
 
 
 def _batchnorm_backward_visible(rng: Rng, backward: str = "batchnorm_backward") -> Cases:
@@ -825,6 +865,15 @@ def _backward_mistakes(name: str) -> list[Misconception]:
             "dgamma_with_x",
             "Your dgamma is made with x. What is gamma multiplied with in the forward pass?",
             _wrong(name, dgamma=lambda dout, x, gamma, xhat, s: (dout * x).sum(axis=0)),
+        ),
+        Misconception(
+            "sums_are_rows",
+            "Your dgamma and dbeta have a second axis, of length 1. Which shape does gamma have?",
+            _wrong(
+                name,
+                dgamma=lambda dout, x, gamma, xhat, s: (dout * xhat).sum(axis=0, keepdims=True),
+                dbeta=lambda dout, x, gamma, xhat, s: dout.sum(axis=0, keepdims=True),
+            ),
         ),
         Misconception(
             "dgamma_averaged",
@@ -1125,6 +1174,16 @@ batchnorm_backward_alt_exercise = Exercise(
             ),
         ),
         Misconception(
+            "times_deviation",
+            "You multiply by the deviation. Scale x by 10: what happens to xhat, and what should happen to dx?",
+            _wrong(
+                "batchnorm_backward_alt",
+                dx=lambda dout, x, gamma, xhat, s: (
+                    gamma * s * (dout - dout.mean(axis=0) - xhat * (dout * xhat).mean(axis=0))
+                ),
+            ),
+        ),
+        Misconception(
             "features_for_examples",
             "You divide the sums by the number of features. Over how many numbers did the forward pass average?",
             _wrong(
@@ -1165,7 +1224,9 @@ batchnorm_backward_alt_exercise = Exercise(
 
 
 def _ln_case(label: str, args: tuple, ln_param: dict, float32: bool = False) -> Case:
-    return Case(label, [Call("layernorm_forward", (*args, ln_param), ("out", "cache"))], float32=float32)
+    # entries that a student adds to ln_param (a mode, for a layernorm out of batchnorm_forward) do no harm
+    call = Call("layernorm_forward", (*args, ln_param), ("out", "cache"), writes={3: "ln_param"})
+    return Case(label, [call], ignore=("cache", "ln_param"), float32=float32)
 
 
 def _ln_forward_visible(rng: Rng) -> Cases:
@@ -1245,6 +1306,15 @@ layernorm_forward_exercise = Exercise(
             _own_layernorm(std=lambda var, eps: np.sqrt(var + 1e-5)),
         ),
         Misconception(
+            "eps_of_1e-8",
+            "Where ln_param has no eps you take 1e-8. What is it then?",
+            {
+                "layernorm_forward": lambda x, gamma, beta, ln_param: layernorm_forward(
+                    x, gamma, beta, {"eps": 1e-8, **ln_param}
+                )
+            },
+        ),
+        Misconception(
             "eps_outside",
             "You add eps after the root. On which side of the root does it stand?",
             _own_layernorm(std=lambda var, eps: np.sqrt(var) + eps),
@@ -1274,6 +1344,7 @@ layernorm_forward_exercise = Exercise(
 
 
 def _ln_pair_case(label: str, rng: Rng, args: tuple, ln_param: dict, float32: bool = False) -> Case:
+    ln_param = {"eps": 1e-5, **ln_param}  # as in `_pair_case`
     steps = [
         Call("layernorm_forward", (*args, ln_param), ("out", "cache")),
         Call("layernorm_backward", (rng.normal(size=args[0].shape), Ref("cache")), GRADIENTS),
@@ -1423,6 +1494,14 @@ layernorm_backward_exercise = Exercise(
             "dbeta_over_the_features",
             "Your dbeta has a number for each example. Whom does a beta belong to?",
             _ln_wrong(dbeta=lambda dout, x, gamma, xhat, s: dout.sum(axis=1)),
+        ),
+        Misconception(
+            "sums_are_rows",
+            "Your dgamma and dbeta have a second axis, of length 1. Which shape does gamma have?",
+            _ln_wrong(
+                dgamma=lambda dout, x, gamma, xhat, s: (dout * xhat).sum(axis=0, keepdims=True),
+                dbeta=lambda dout, x, gamma, xhat, s: dout.sum(axis=0, keepdims=True),
+            ),
         ),
         Misconception(
             "dbeta_not_summed",

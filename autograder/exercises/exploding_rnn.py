@@ -85,6 +85,9 @@ def _step_forward_visible(rng: Rng) -> Cases:
         yield _forward_case(
             "rnn_step_forward", f"N = {n}, D = {d}, H = {h}", _step_arrays(rng, n, d, h), ["next_h"]
         )
+    # so large that an exponential overflows on either side
+    far = _step_arrays(rng, 4, 3, 5, 1000.0)
+    yield _forward_case("rnn_step_forward", "large weights", far, ["next_h_far"])
 
 
 def _step_forward_hidden(rng: Rng) -> Cases:
@@ -100,6 +103,20 @@ def _step(function: Callable) -> dict[str, Callable]:
     return {"rnn_step_forward": lambda x, prev_h, Wx, Wh, b: (function(x, prev_h, Wx, Wh, b), None)}
 
 
+def _by_exponentials(tanh: Callable) -> dict[str, Callable]:
+    def function(*args: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return tanh(_pre(*args))  # type: ignore[no-any-return]
+
+    return _step(function)
+
+
+EXPONENTIALS_OVERFLOW = (
+    "Your tanh is a quotient of exponentials. Far out both of them are infinite, and infinity over infinity is nan. "
+    "You have met a tanh that does not overflow, in assignment 02."
+)
+
+
 def _into_prev_h(x: Array, prev_h: Array, Wx: Array, Wh: Array, b: Array) -> tuple:
     prev_h[:] = np.tanh(x @ Wx + prev_h @ Wh + b)
     return prev_h, None
@@ -113,7 +130,10 @@ rnn_step_forward_exercise = Exercise(
     reference={"rnn_step_forward": rnn_step_forward},
     visible=_step_forward_visible,
     hidden=_step_forward_hidden,
-    labels={"next_h": "the next state comes from the input, the last state and the bias"},
+    labels={
+        "next_h": "the next state comes from the input, the last state and the bias",
+        "next_h_far": "it is right where the tanh is saturated, too",
+    },
     misconceptions=[
         Misconception(
             "no_tanh",
@@ -160,6 +180,21 @@ rnn_step_forward_exercise = Exercise(
             "adds_the_old_state",
             "You add the old state to the new one. That is another network. Here it enters through Wh alone.",
             _step(lambda x, h, Wx, Wh, b: h + np.tanh(x @ Wx + h @ Wh + b)),
+        ),
+        Misconception(
+            "tanh_overflows",
+            EXPONENTIALS_OVERFLOW,
+            _by_exponentials(lambda a: (np.exp(a) - np.exp(-a)) / (np.exp(a) + np.exp(-a))),
+        ),
+        Misconception(
+            "tanh_overflows_on_the_right",
+            EXPONENTIALS_OVERFLOW,
+            _by_exponentials(lambda a: (np.exp(2 * a) - 1) / (np.exp(2 * a) + 1)),
+        ),
+        Misconception(
+            "tanh_overflows_on_the_left",
+            EXPONENTIALS_OVERFLOW,
+            _by_exponentials(lambda a: (1 - np.exp(-2 * a)) / (1 + np.exp(-2 * a))),
         ),
         Misconception(
             "writes_into_prev_h",
@@ -365,6 +400,7 @@ def _forward_hidden(rng: Rng) -> Cases:
     yield _forward_case("rnn_forward", "one step", _arrays(rng, 3, 1, 2, 4), ["h"])
     yield _forward_case("rnn_forward", "one sequence of 30 steps", _arrays(rng, 1, 30, 2, 3), ["h"])
     yield _forward_case("rnn_forward", "one unit", _arrays(rng, 2, 6, 3, 1), ["h"])
+    yield _forward_case("rnn_forward", "one feature", _arrays(rng, 3, 5, 1, 4), ["h"])
     yield _forward_case("rnn_forward", "float32", _arrays(rng, 5, 6, 3, 4), ["h"], float32=True)
 
 
@@ -483,6 +519,7 @@ def _backward_hidden(rng: Rng) -> Cases:
         ("one step", (3, 1, 2, 4)),
         ("one sequence of 30 steps", (1, 30, 2, 3)),
         ("one unit", (2, 6, 3, 1)),
+        ("one feature", (3, 5, 1, 4)),
     ):
         yield _backward_case("rnn", label, _arrays(rng, n, t, d, h), rng.normal(size=(n, t, h)), GRADS)
     for label, seen in (("a loss at the last step only", -1), ("a loss at the second step only", 1)):
@@ -1191,6 +1228,12 @@ def _wrong_lstm(
     return {"lstm_step_forward": forward, "lstm_step_backward": backward}
 
 
+def _lstm_into_dnext_c(dnext_h: Array, dnext_c: Array, cache: Any) -> tuple:
+    grads = lstm_step_backward(dnext_h, dnext_c, cache)
+    dnext_c += dnext_h
+    return grads
+
+
 def _lstm_cache_mistakes() -> list[Misconception]:
     """As `cache_mistakes`; the two outputs travel as one."""
 
@@ -1323,6 +1366,12 @@ lstm_step_backward_exercise = Exercise(
             "Your db has a row for each example. All examples share the biases: what does that mean for their "
             "gradient?",
             _wrong_lstm(db=lambda da: da),
+        ),
+        Misconception(
+            "writes_into_dnext_c",
+            "You write into dnext_c: += on an array changes the one that the caller still holds. Make a new array for "
+            "the gradient of the cell.",
+            {"lstm_step_backward": _lstm_into_dnext_c},
         ),
         *_lstm_cache_mistakes(),
     ],

@@ -639,7 +639,10 @@ def _same_seed_case(rng: Rng) -> Case:
         ],
         {
             "randomness": Between(
-                0.0, 0.0, "two generators with the same seed gave weights that differ by {value}"
+                0.0,
+                0.0,
+                "two generators with the same seed gave weights that differ by {value}: some of the numbers do not "
+                "come out of rng",
             )
         },
         ignore=("w", "w_again"),
@@ -792,7 +795,8 @@ xavier_init_exercise = Exercise(
         ),
         Misconception(
             "generator_copied",
-            "You draw from a copy, and the generator itself stays where it was. What does the next layer get from it?",
+            "The generator itself stays where it was: you draw from a copy, or from np.random. What does the next "
+            "layer get from it?",
             {
                 "xavier_init": lambda fan_in, fan_out, gain, rng: xavier_init(
                     fan_in, fan_out, gain, copy.deepcopy(rng)

@@ -98,7 +98,10 @@ def _same_seed_case(rng: Rng) -> Case:
         ],
         {
             "randomness": Between(
-                0.0, 0.0, "two generators with the same seed gave weights that differ by {value}"
+                0.0,
+                0.0,
+                "two generators with the same seed gave weights that differ by {value}: some of the numbers do not "
+                "come out of rng",
             )
         },
         ignore=("w", "w_again"),
@@ -267,7 +270,8 @@ he_init_exercise = Exercise(
         ),
         Misconception(
             "generator_copied",
-            "You draw from a copy, and the generator itself stays where it was. What does the next layer get from it?",
+            "The generator itself stays where it was: you draw from a copy, or from np.random. What does the next "
+            "layer get from it?",
             {"he_init": lambda fan_in, fan_out, rng: he_init(fan_in, fan_out, copy.deepcopy(rng))},
         ),
         Misconception(

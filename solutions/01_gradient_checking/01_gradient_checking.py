@@ -26,7 +26,8 @@
 # more, and its 4 points are extra.
 #
 # **How it works.** Write where a cell says `YOUR CODE HERE`. After each exercise a cell says `check("...")`: run
-# it as often as you like. You need `numpy`, the chain rule, and something to write on.
+# it as often as you like. A function leaves its arguments as they were, unless its description says otherwise. You need
+# `numpy`, the chain rule, and something to write on.
 
 # %% tags=["setup"]
 import numpy as np

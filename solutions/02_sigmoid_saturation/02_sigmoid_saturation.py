@@ -26,7 +26,7 @@
 # points are extra.
 #
 # **How it works.** Write where a cell says `YOUR CODE HERE`. After each exercise a cell says `check("...")`: run
-# it as often as you like.
+# it as often as you like. A function leaves its arguments as they were, unless its description says otherwise.
 
 # %% tags=["setup"]
 import numpy as np

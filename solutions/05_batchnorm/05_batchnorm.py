@@ -307,6 +307,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     Parameters
     ----------
     x : ndarray, shape (N, D)
+        It still belongs to the caller: do not write into it.
     gamma, beta : ndarray, shape (D,)
     bn_param : dict
         See the table. In training, "running_mean" and "running_var" are written into it.

@@ -147,7 +147,7 @@ def rnn_step_forward(x, prev_h, Wx, Wh, b):
     x : ndarray, shape (N, D)
         The input at this step.
     prev_h : ndarray, shape (N, H)
-        The state after the step before.
+        The state after the step before. It still belongs to the caller.
     Wx : ndarray, shape (D, H)
     Wh : ndarray, shape (H, H)
     b : ndarray, shape (H,)
@@ -184,7 +184,7 @@ def rnn_step_backward(dnext_h, cache):
     Parameters
     ----------
     dnext_h : ndarray, shape (N, H)
-        The gradient of the loss for the state after the step.
+        The gradient of the loss for the state after the step. It still belongs to the caller.
     cache : anything
         What rnn_step_forward returned.
 
@@ -264,7 +264,7 @@ def rnn_backward(dh, cache):
     dh : ndarray, shape (N, T, H)
         What the loss says of each state directly, without what comes back from later steps.
     cache : anything
-        What rnn_forward returned.
+        What rnn_forward returned. It may be read a second time: leave it as it was.
 
     Returns
     -------
@@ -796,7 +796,8 @@ def lstm_step_backward(dnext_h, dnext_c, cache):
     Parameters
     ----------
     dnext_h, dnext_c : ndarray, shape (N, H)
-        The gradients for state and cell; dnext_c is without what reaches the cell through the state.
+        The gradients for state and cell; dnext_c is without what reaches the cell through the state. They still
+        belong to the caller: do not write into them.
     cache : anything
         What lstm_step_forward returned.
 
