@@ -100,7 +100,7 @@ def _run(session: Session, code: str, imports: Iterable[str], call_seconds: floa
         if not number:
             return None
         return float(value) if np.isfinite(value) else 0.0  # a share that is no number is none of the points
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Problem("raised", type(error).__name__, plain_text(error))
 
 

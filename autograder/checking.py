@@ -19,7 +19,8 @@ from .report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from .session import Handle, LocalSession, Problem, Session
 from .sheet import Sheet, SheetCase
 
-MAX_LISTED = 1_000_000  # numbers that a list of lists may hold to be taken as an array
+MAX_COMPARED = 1_000_000  # numbers of an array
+MAX_LISTED = 20_000  # numbers and lists in a list to be taken as one: each mistake of the bank has another look at them
 CALL_SECONDS = 8.0  # one call of a student's function; an honest one takes milliseconds
 
 
@@ -322,9 +323,9 @@ def _apart(a: complex, b: complex) -> tuple[str, str]:
 
 def _array(value: Any) -> np.ndarray | None:
     """What the student returned as float64 or complex128, in which nothing wraps around; None if it is no numbers."""
-    if isinstance(value, np.ndarray) and value.size > MAX_LISTED:
+    if isinstance(value, np.ndarray) and value.size > MAX_COMPARED:
         return None
-    if _count_numbers(value) > MAX_LISTED:
+    if _count_numbers(value) > MAX_COMPARED:
         return None
     try:
         array = np.asarray(value)
@@ -334,9 +335,14 @@ def _array(value: Any) -> np.ndarray | None:
 
 
 def _count_numbers(value: Any) -> float:
-    """How many numbers lists hold; infinity where there is anything else, such as text, which numpy would pad."""
+    """How many numbers lists hold; infinity where there are too many, or anything else, such as text."""
     if isinstance(value, list | tuple):
-        return sum(value.size if isinstance(value, np.ndarray) else _count_numbers(value) for value in value)
+        count: float = 0
+        for item in value:
+            count += max(1, item.size if isinstance(item, np.ndarray) else _count_numbers(item))
+            if count > MAX_LISTED:
+                return np.inf
+        return count
     return 1 if isinstance(value, bool | int | float | complex | np.ndarray | np.generic) else np.inf
 
 

@@ -46,7 +46,8 @@ Dask = Annotated[
 ]
 Trust = Annotated[bool, typer.Option("--trust-students", help="Run student code with no isolation at all.")]
 Isolation = Annotated[
-    str | None, typer.Option(help="namespaces or landlock; the stronger that works here without it.")
+    str | None,
+    typer.Option(help="namespaces, landlock or seccomp; the strongest that works here without it."),
 ]
 
 
@@ -378,8 +379,10 @@ def _submissions(path: Path | None, names: list[str]) -> Iterator[Path | None]:
 
 
 def _level(isolation: str | None, trust_students: bool) -> str | None:
-    if isolation not in (None, "namespaces", "landlock"):
-        raise fail(f"--isolation {isolation}: choose namespaces or landlock")
+    from .sandbox import LEVELS
+
+    if isolation not in (None, *LEVELS[:-1]):
+        raise fail(f"--isolation {isolation}: choose one of {', '.join(LEVELS[:-1])}")
     return "none" if trust_students else isolation
 
 

@@ -41,13 +41,13 @@ def _machine() -> Iterator[Finding]:
 def _isolation() -> Iterator[Finding]:
     from .sandbox import LEVELS, Sandbox, SandboxError
 
-    for level in LEVELS[:2]:
+    for level in LEVELS[:-1]:
         with tempfile.TemporaryDirectory(prefix="minigrad-") as empty:
             try:
                 with Sandbox(Path(empty), level) as sandbox, sandbox.session() as session:
                     seen = session.run("import numpy", "doctor")
                     yield Finding(seen is None, f"isolation: {level}", str(seen or "works"))
-                    return  # the weaker one is not needed
+                    return  # the weaker ones are not needed
             except SandboxError as error:
                 yield Finding(False, f"isolation: {level}", str(error))
 

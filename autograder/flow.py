@@ -18,7 +18,7 @@ from .batch import Pool, grade_all, local, task_of
 from .course import Course, CourseError, Submission, instructor_path, valid_student
 from .regrade import Change, changes
 from .source import write_atomically
-from .task import Graded, Setup
+from .task import Graded, Setup, failed
 
 Row = dict[str, Any]
 
@@ -108,11 +108,10 @@ def grade(
             f"there are no submissions of {' or '.join(wanted)} in {where}; "
             f"they are expected as STUDENT/{wanted[0]}/{wanted[0]}.ipynb"
         )
-    strange = [submission.student for submission in found if not valid_student(submission.student)]
-    if strange:
-        raise CourseError(f"{strange[0]!r} cannot be the name of a student: rename the directory")
+    nameless = [each for each in found if not valid_student(each.student)]
+    found = [each for each in found if each not in nameless]
     rows: dict[tuple[str, str], Row] = {}
-    graded_names = list(dict.fromkeys(submission.assignment for submission in found))
+    graded_names = list(dict.fromkeys(submission.assignment for submission in [*found, *nameless]))
     with _pool(course, graded_names, jobs, level, dask) as pool:
         kept = {} if again else {each: row for each in found if (row := _stored(course, each))}
         results = grade_all(pool, course, [each for each in found if each not in kept])
@@ -122,11 +121,16 @@ def grade(
         )  # takes half a second to load, while the first ones are graded
 
         with Writer(course) as writer:
-            started(len(found))
+            started(len(found) + len(nameless))
             writer.enter_roster()
             for name in graded_names:
                 if not writer.knows(course.assignment(name)):
                     release(course, name)
+            for each in nameless:
+                reason = "a directory of this name cannot be a student's: rename it, and grade again"
+                row = failed(pool.setup, task_of(course, each), reason).row
+                rows[each.assignment, each.student] = row
+                finished(row)
             for submission, row in kept.items():
                 writer.record(row, timestamp(submission.path))
                 rows[submission.assignment, submission.student] = row

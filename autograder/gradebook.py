@@ -1,5 +1,6 @@
 """Grades in nbgrader's own database, so that its tools and its Formgrader see them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -345,7 +346,9 @@ def timestamp(submission: Path) -> str | None:
     path = submission.with_name("timestamp.txt")
     try:
         words = read_bytes(path)[:100].decode().strip()
-        possible = 1970 <= parse_utc(words).year < 9999  # others have no local time everywhere
+        # A date in figures: "Monday" or "10:00" would be another moment each time it is read. Years beyond these have
+        # no local time everywhere.
+        possible = re.match("[0-9]{4}-[0-9]{2}-[0-9]{2}", words) and 1970 <= parse_utc(words).year < 9999
     except (ValueError, OverflowError):
         return None
     return words if words and possible else None

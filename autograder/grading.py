@@ -29,7 +29,8 @@ from .checking import CALL_SECONDS
 from .report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from .session import Problem, Session
 
-CELL_SECONDS = 10.0
+CELL_SECONDS = 20.0
+MAX_NOTES = 50  # of one submission: somebody reads them
 MAX_REWRITING = 200_000  # IPython reads a cell again for each line with a magic, and long words many times
 TOTAL_SECONDS = 75.0  # all student code of one submission; an honest one takes about one
 
@@ -183,6 +184,8 @@ def grade_notebook(
                 run.cell(given.get(cell.get("id"), ""), "setup as given")
             if problem and problem.type != "NotImplementedError":
                 result.notes.append(f"cell {name}: {problem}"[:500])
+    if len(result.notes) > MAX_NOTES:
+        result.notes[MAX_NOTES:] = [f"and {len(result.notes) - MAX_NOTES} more"]
     order = list(assignment.checks())
     result.reports = {grade_id: result.reports[grade_id] for grade_id in order}
     return result, repaired.notebook

@@ -3,7 +3,8 @@
 `enter_own_root` and `enter_own_namespaces` leave a process with a file system that holds Python, numpy and
 the student view and nothing else, no network, and no other process in sight. `restrict_files` (Landlock) is
 the next best where user namespaces are not allowed. `limit_resources` and `filter_system_calls` come on top
-of either. References: namespaces(7), landlock(7), seccomp(2), capabilities(7), pivot_root(2).
+of either; where neither is to be had, the filter alone keeps every file out of reach. References:
+namespaces(7), landlock(7), seccomp(2), capabilities(7), pivot_root(2).
 
 Every function raises OSError where the kernel refuses; nothing is left half done silently.
 """
@@ -213,12 +214,13 @@ def _grants(visible: Iterable[str], hidden: set[str], above: set[str]) -> Iterat
 
     `above` holds every directory that has something hidden somewhere below it.
     """
-    for path in visible:
+    for path in map(os.path.realpath, visible):  # /lib may be /usr/lib
         if not os.path.exists(path) or path in hidden:
             continue
         if path.rstrip("/") in above:
             yield path, _FS_READ_DIR
-            yield from _grants([entry.path for entry in os.scandir(path)], hidden, above)
+            below = (entry for entry in os.scandir(path) if not (entry.is_symlink() and entry.is_dir()))
+            yield from _grants([entry.path for entry in below], hidden, above)
         elif os.path.isdir(path):
             yield path, _FS_EXECUTE | _FS_READ_FILE | _FS_READ_DIR
         else:
@@ -264,15 +266,26 @@ _COMMANDS = {
     "fcntl": (0, 1, 2, 3, 4, 1030),  # F_DUPFD, flags, F_DUPFD_CLOEXEC; no locks, which a sibling would see
     "ioctl": (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451),  # TCGETS, size, FIONREAD, FIONBIO, FIO(N)CLEX
 }
+# Of these, those that take the name of a file: to open, make, move or remove it, to go there, or to ask what it is.
+_BY_NAME = frozenset(
+    "access chdir creat faccessat faccessat2 lstat mkdir mkdirat newfstatat open openat readlink readlinkat rename"
+    " renameat renameat2 rmdir stat statfs statx unlink unlinkat".split()
+)
 _PRLIMIT64 = (302, 261)  # allowed to read limits, not to set them
 _CLONE3 = 435  # says "no such call", so that the C library falls back to clone, which says "not permitted"
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
 
 
-def filter_system_calls() -> None:
+def filter_system_calls(files: bool = True) -> None:
     """Refuse every system call that is not on the list, for good; a refused call fails with EPERM.
 
     Needs `drop_privileges` first.
+
+    Parameters
+    ----------
+    files : bool
+        Whether calls that take the name of a file are on the list. Without them a process has what it has opened and
+        imported by now, and nothing else of any file system.
     """
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
@@ -285,7 +298,7 @@ def filter_system_calls() -> None:
     program = [(load, 0, 0, 4), (equal, 1, 0, audit_arch), (answer, 0, 0, kill), (load, 0, 0, 0)]
     for name, row in _ALLOWED.items():
         number = row[column]
-        if number is None:
+        if number is None or (name in _BY_NAME and not files):
             continue
         if name not in _COMMANDS:
             program += [(equal, 0, 1, number), (answer, 0, 0, allow)]

@@ -47,7 +47,7 @@ _TAGS = set(
 )
 LONGEST = 5_000  # characters of a text that is drawn: of some, the time for it goes with the square
 # Of colours of code. Formgrader's own buttons and fields are found by class and id: no text may bear theirs.
-_COLOURED = re.compile(r"(highlight|hl-\w+|[a-z]{1,2}\d?)( hl-\w+)*")
+_COLOURED = re.compile(r"(highlight|hl-\w+|err|[a-z]{1,2}\d?)( hl-\w+)*")
 KEY = "minigrad"  # in the metadata of a graded notebook: the result, as a row
 
 
@@ -90,8 +90,13 @@ def configure(config: Any) -> None:
         ComputeChecksums,
         CheckCellMetadata,
     ]
-    config.Execute.extra_arguments = ["--log-level=ERROR"]  # a kernel warns on the terminal of how it is reached
-    config.HTMLExporter.filters = {"markdown2html": f"{__name__}.markdown_to_html"}
+    config.Execute.extra_arguments = [
+        "--log-level=ERROR"
+    ]  # a kernel warns on the terminal of how it is reached
+    config.HTMLExporter.filters = {
+        "markdown2html": f"{__name__}.markdown_to_html",
+        "clean_html": f"{__name__}.clean_html",
+    }
     config.GenerateFeedback.preprocessors = [StripHidden, GetGrades, CSSHTMLHeaderPreprocessor]
     config.GenerateSolution.preprocessors = [
         IncludeHeaderFooter,
@@ -113,6 +118,12 @@ def markdown_to_html(context: Any, source: str) -> str:
     except Exception:  # of many kinds, from a picture that is not there to nests that are too deep
         return f"<pre>{html.escape(source)}</pre>"
     return bleach.clean(text, _TAGS, _harmless, protocols=[*bleach.ALLOWED_PROTOCOLS, "data"])
+
+
+def clean_html(element: Any) -> str:
+    """What nbconvert shows of code and of raw cells: it would leave them their classes and ids."""
+    text = element.decode() if isinstance(element, bytes) else str(element)
+    return bleach.clean(text, [*bleach.ALLOWED_TAGS, "div", "pre", "span"], _harmless)
 
 
 def _harmless(tag: str, name: str, value: str) -> bool:

@@ -6,7 +6,9 @@ returns a notebook in which every check stands where it belongs exactly once, in
 """
 
 import ast
+import itertools
 import json
+import os
 import re
 import stat
 import warnings
@@ -23,6 +25,7 @@ MAX_PARTS = 1_000_000  # of its JSON: an empty list of two bytes takes sixty in 
 MAX_CELLS = 2_000
 MAX_SOURCE = 1 * 2**20
 MAX_CODE = 2**19  # of all code cells: each is read as Python to see what it defines, which takes seconds
+MAX_PICTURES = 100  # of a cell
 MAX_DOTS = 5_000  # of one of them: the parser's time goes with the square of the parts of ``import a.b.c``
 MAX_RETYPED = 2**14  # of a cell that was code, and came back as text, which is not counted above
 
@@ -52,7 +55,7 @@ def read(path: Path) -> NotebookNode:
 
 def submitted_bytes(path: Path) -> bytes:
     """The content of a file that was handed in, not through a link; raises as `read` does."""
-    if path.parent.is_symlink() or path.parent.parent.is_symlink():
+    if os.path.islink(path.parent) or os.path.islink(path.parent.parent):
         raise Unreadable("the directory is a link to another one, not a submission")
     return read_bytes(path)
 
@@ -71,9 +74,7 @@ def parse(data: bytes) -> NotebookNode:
         raise Unreadable(f"the file is not a whole notebook: {str(error)[:200]}") from None
     if not isinstance(content, dict):
         raise Unreadable("the file is not a notebook: it holds no cells")
-    if "worksheets" in content and "cells" not in content:
-        content = _upgrade(content)
-    cells = content.get("cells")
+    cells = content.get("cells", _cells_of_format_3(content.get("worksheets")))
     if not isinstance(cells, list):
         raise Unreadable("the file is not a notebook: it holds no cells")
     if len(cells) > MAX_CELLS:
@@ -295,14 +296,18 @@ def read_bytes(path: Path) -> bytes:
         raise Unreadable(f"the file cannot be read: {error.strerror}") from None
 
 
-def _upgrade(content: dict) -> dict:
-    """Bring a notebook of format 3 to the one that we read."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return nbformat.convert(nbformat.from_dict(content), 4)
-    except Exception as error:  # the converter checks little, so anything may come out of it
-        raise Unreadable(f"a notebook in an old format that cannot be converted: {error}"[:300]) from None
+def _cells_of_format_3(sheets: Any) -> list | None:
+    """The cells of a notebook of 2013, as we read them: nbformat's converter does whatever their fields ask for."""
+    if not isinstance(sheets, list):
+        return None
+    lists = (sheet.get("cells") for sheet in sheets if isinstance(sheet, dict))
+    cells = [cell for cells in lists if isinstance(cells, list) for cell in cells if isinstance(cell, dict)]
+    return [
+        {**cell, "source": cell.get("input")}
+        if cell.get("cell_type") == "code"
+        else {**cell, "cell_type": "raw" if cell.get("cell_type") == "raw" else "markdown"}
+        for cell in cells
+    ]
 
 
 def _cell(content: Any) -> NotebookNode | None:
@@ -329,7 +334,7 @@ def _cell(content: Any) -> NotebookNode | None:
 def _attachments(found: Any) -> dict[str, dict[str, str]]:
     """Pictures that were pasted into a text: without them, nbconvert refuses the page that shows it."""
     kept: dict[str, dict[str, str]] = {}
-    for name, bundle in found.items() if isinstance(found, dict) else ():
+    for name, bundle in itertools.islice(found.items(), MAX_PICTURES) if isinstance(found, dict) else ():
         for kind, data in bundle.items() if isinstance(bundle, dict) else ():
             picture = isinstance(data, str) and re.fullmatch(r"image/[a-z+.-]{1,40}", kind)
             if picture and name.isprintable() and re.fullmatch(r"[A-Za-z0-9+/=\s]*", data):

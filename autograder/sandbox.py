@@ -25,12 +25,21 @@ from pathlib import Path
 from . import wire
 from .session import Problem, Session
 
-LEVELS = ("namespaces", "landlock", "none")
+LEVELS = ("namespaces", "landlock", "seccomp", "none")  # from the strongest to none at all
 MEMORY = 1 << 30  # bytes, on top of what Python and numpy take
 CPU_SECONDS = 150  # processor time of one submission
 GRACE = 1.0  # seconds between asking student code to stop and ending it
 START = 60.0  # seconds that loading numpy may take on a busy machine
 PRELOAD = ("numpy", "numpy.random", "matplotlib.pyplot")
+# What else honest notebooks import, for the level at which nothing can be imported later.
+PRELOAD_MORE = (
+    "numpy.char numpy.fft numpy.lib.recfunctions numpy.lib.stride_tricks numpy.linalg numpy.ma numpy.polynomial"
+    " numpy.rec numpy.strings numpy.testing numpy.typing matplotlib.animation abc argparse array bisect cmath"
+    " collections.abc concurrent.futures contextlib copy cProfile csv dataclasses datetime decimal doctest enum"
+    " fractions functools glob hashlib heapq inspect io itertools json logging math multiprocessing numbers operator"
+    " pathlib pdb pickle platform pprint queue random re secrets shutil statistics string subprocess tempfile textwrap"
+    " threading time timeit traceback tracemalloc types typing unittest uuid warnings weakref zipfile"
+).split()
 
 
 class SandboxError(RuntimeError):
@@ -45,8 +54,8 @@ class Sandbox:
     view : Path
         Directory with the `minigrad` package as students may see it.
     level : str, optional
-        ``"namespaces"``, ``"landlock"`` or ``"none"``. Without it, the strongest of the first two that this
-        machine allows; ``"none"`` has to be asked for, because it protects nothing.
+        One of `LEVELS`. Without it, the strongest that this machine allows; ``"none"`` has to be asked for,
+        because it protects nothing.
     private : iterable of Path, optional
         Directories that student code must not see even if they lie below Python's own.
 
@@ -60,7 +69,7 @@ class Sandbox:
         if level is not None and level not in LEVELS:
             raise ValueError(f"isolation level {level!r}: choose one of {', '.join(LEVELS)}")
         reasons = []
-        for candidate in [level] if level else LEVELS[:2]:
+        for candidate in [level] if level else LEVELS[:-1]:
             try:
                 self._start(view, candidate, private)
                 self.level = candidate
@@ -69,7 +78,7 @@ class Sandbox:
                 reasons.append(f"{candidate}: {error}")
         raise SandboxError(
             "student code cannot be isolated on this machine (" + "; ".join(reasons) + "). "
-            "Grade on Linux with user namespaces or Landlock, or pass --trust-students to run it unprotected."
+            "Grade on Linux with user namespaces, Landlock or seccomp, or pass --trust-students to run it unprotected."
         )
 
     def _start(self, view: Path, level: str, private: tuple[Path, ...]) -> None:
@@ -77,13 +86,14 @@ class Sandbox:
             raise SandboxError(f"not available on {sys.platform}")
         self._staging = tempfile.mkdtemp(prefix="minigrad-")
         paths = _library_paths()
+        preload = [*PRELOAD, *(PRELOAD_MORE if level == "seccomp" else ())]
         config = {
             "level": level,
             "view": str(view),
             "paths": paths,
             "staging": self._staging,
             "visible": [*_system_paths(), *paths],
-            "preload": [name for name in PRELOAD if importlib.util.find_spec(name.partition(".")[0])],
+            "preload": [name for name in preload if importlib.util.find_spec(name.partition(".")[0])],
             "memory": MEMORY,
             "cpu_seconds": CPU_SECONDS,
         }
@@ -298,6 +308,7 @@ def _other_packages() -> list[str]:
     folders = {
         sysconfig.get_path(key, vars=where) for key in ("purelib", "platlib") for where in (None, base)
     }
+    folders.add("/usr/lib/python3/dist-packages")  # what Debian's own Python has, whichever runs us
     entries = [
         entry for path in folders if os.path.isdir(path) for entry in os.scandir(os.path.realpath(path))
     ]

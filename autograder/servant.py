@@ -28,7 +28,7 @@ import linecache
 import signal
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, ValuesView
 from typing import Any
 
 from . import wire
@@ -36,13 +36,14 @@ from . import wire
 Ask = Callable[[bytes], bytes]
 
 MAX_MESSAGE = 500  # characters of an exception's text that are worth reading
-# An exception that crosses the boundary keeps its type only if it is one of these.
+# An exception that crosses the boundary keeps its type only if it is one of these. StopIteration is none of them: it
+# would end a loop of `map` over a student's function as if all had been well.
 EXCEPTIONS = {
     name: getattr(builtins, name)
     for name in (
         "ArithmeticError AssertionError AttributeError EOFError FloatingPointError ImportError IndexError KeyError"
         " LookupError MemoryError NameError NotImplementedError OSError OverflowError PermissionError RecursionError"
-        " RuntimeError StopIteration SyntaxError SystemExit TypeError UnboundLocalError UnicodeError ValueError"
+        " RuntimeError SyntaxError SystemExit TypeError UnboundLocalError UnicodeError ValueError"
         " ZeroDivisionError"
     ).split()
 }
@@ -116,10 +117,12 @@ class Servant:
         try:
             with _deadline(message.get("seconds")):
                 value = function(*args, **kwargs)
-                if isinstance(value, tuple | list):
-                    value = tuple(value)  # a named tuple is a tuple to whoever unpacks it
-                    keep = message.get("keep", ())
+                keep = message.get("keep", ())
+                if isinstance(value, tuple | list | ValuesView | Iterator):
+                    value = tuple(value)  # named, the values of a dict, a generator: a tuple to whoever unpacks it
                     value = tuple(_Kept(v) if i in keep else v for i, v in enumerate(value))
+                elif 0 in keep:
+                    value = _Kept(value)
                 reply = {"value": value}
         except BaseException as error:
             reply = {"error": self._describe(error)}

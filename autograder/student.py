@@ -29,7 +29,7 @@ _STYLES = {"passed": "green", "not run": "dim"}
 
 def fail(message: str) -> typer.Exit:
     """Say what is wrong on the error stream; raise what is returned."""
-    Console(stderr=True, highlight=False).print(Text(f"minigrad: {message}"))
+    Console(stderr=True, highlight=False).print(Text(clean(f"minigrad: {message}")))
     return typer.Exit(1)
 
 

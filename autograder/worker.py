@@ -14,6 +14,7 @@ all its children.
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -76,10 +77,31 @@ def _load(config: dict) -> tuple:
     if stored := sys.modules.get("minigrad._stored"):
         for path in Path(config["view"]).rglob("*.npz"):
             stored.arrays(path)  # and so are its data
+    if config["level"] == "seccomp" and "matplotlib.pyplot" in config["preload"]:
+        _draw_without_files()
     stubs.install()
     for path in config["hidden"]:  # "no such module" is what code that can do without one expects to hear
         sys.modules.setdefault(os.path.basename(path), None)  # type: ignore[arg-type]
     return servant, isolation
+
+
+def _draw_without_files() -> None:
+    """Load all that drawing takes, with one font that stays in memory: of student code nobody looks at the pictures.
+
+    Matplotlib forgets its fonts at each fork, and looks for the file again whenever a size is new. Formulas have
+    fonts of their own, and are drawn as the text that they are.
+    """
+    import matplotlib
+    from matplotlib import font_manager, ft2font, pyplot
+
+    matplotlib.rcParams["text.parse_math"] = matplotlib.rcParamsDefault["text.parse_math"] = False
+    path = font_manager.findfont("DejaVu Sans")
+    data = Path(path).read_bytes()
+    font_manager.FontManager._findfont_cached = lambda *_, **__: path  # type: ignore[attr-defined]
+    font_manager._get_font = lambda *_, **__: ft2font.FT2Font(io.BytesIO(data))  # type: ignore[attr-defined]
+    pyplot.plot([0, 1])
+    pyplot.savefig(io.BytesIO())
+    pyplot.close("all")
 
 
 def _silence() -> None:
@@ -97,6 +119,7 @@ def _child(
     if isolation is not None:
         isolation.die_with_parent()
     connection = socket.socket(fileno=os.dup2(descriptor, 3))
+    _silence()  # of its own: what one process sets on an inherited descriptor, the next one would see
     os.dup2(1, 0)
     os.closerange(4, 1 << 16)
     try:
@@ -122,11 +145,12 @@ def _wall_in(connection: socket.socket, config: dict, isolation: types.ModuleTyp
         isolation.die_with_parent()
         isolation.mount_scratch()
     isolation.drop_privileges()
-    if config["level"] == "landlock":
+    if config["level"] != "namespaces":
         os.chdir("/")
+    if config["level"] == "landlock":
         isolation.restrict_files(config["visible"], config["hidden"])
     isolation.limit_resources(config["memory"], config["cpu_seconds"])
-    isolation.filter_system_calls()
+    isolation.filter_system_calls(files=config["level"] != "seccomp")
     return True
 
 

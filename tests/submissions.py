@@ -53,6 +53,8 @@ NEIGHBOUR = "honest-cs231n"  # somebody whose work others reach for
 MARKUP = (
     "<script>alert(3)</script><img src=x onerror=alert(4)><svg onload=alert(5)></svg>"
     "<iframe srcdoc='<script>alert(6)</script>'></iframe>[x](javascript:alert(7)) <a href='data:text/html,x'>y</a>"
+    "<a href='da\nta:text/html,x'>y</a><img src='/logout'>![x](https://example.org/seen.png)"
+    "<div class='nbgrader_cell'><i id='check_affine_backward'></i><h1 class='full-credit'>click here</h1></div>"
 )
 
 
@@ -289,6 +291,7 @@ def _format_3(course: Path) -> bytes:
             cells.append({**code, "metadata": cell["metadata"]})
         else:
             cells.append({"cell_type": "markdown", "source": text, "metadata": cell["metadata"]})
+    cells.append({"cell_type": "heading", "level": "ten thousand million", "source": "x", "metadata": {}})
     sheet = {"cells": cells, "metadata": {}}
     return _text({"metadata": {"name": "x"}, "nbformat": 3, "nbformat_minor": 0, "worksheets": [sheet]})
 
@@ -408,7 +411,19 @@ def _markup(course: Path) -> bytes:
         "metadata": {"format": "text/html", "raw_mimetype": "text/html"},
     }
     code = {"cell_type": "code", "source": f"{MARKUP!r} + 1", "metadata": {}, "id": "<script>"}
+    hard = ["![x](attachment:nowhere.png)", "# a\n" * 100_000, "\\begin{a}" * 50_000, "<b>" * 100_000]
     notebook["cells"] += [text, raw, code]
+    notebook["cells"] += [{"cell_type": "markdown", "source": each, "metadata": {}} for each in hard]
+    return _text(notebook)
+
+
+def _hard_to_rewrite(course: Path) -> bytes:
+    """A name for which the parser takes the square of its parts, and lines that IPython writes anew, one by one."""
+    notebook = _right(course)
+    texts = ["import " + ".".join("a" * 120_000)]
+    texts += ["a" * 20_000 + " ,?", "%time x\n" + ",f a\n" * 2_000] * 5
+    cells = [{"cell_type": "code", "source": text, "metadata": {}} for text in texts]
+    notebook["cells"] += cells
     return _text(notebook)
 
 
@@ -428,7 +443,7 @@ def _hard_to_parse(course: Path) -> bytes:
 
 
 _READABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
-    "format_3": ("Right, in the format of 2013.", _format_3),
+    "format_3": ("Right, in the format of 2013, and a heading of a level that fits nowhere.", _format_3),
     "byte_order_mark": ("Right, saved on Windows.", lambda course: b"\xef\xbb\xbf" + _text(_right(course))),
     "junk_between_cells": ("Right, with things between the cells that are no cells.", _junk_between_cells),
     "wrong_types": ("Right, and every field around the source is of a wrong type.", _wrong_types),
@@ -440,6 +455,7 @@ _READABLE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "long_outputs": ("Right, with tens of megabytes of output.", _long_outputs),
     "many_magics": ("Right, and a cell of a thousand magics.", _many_magics),
     "hard_to_parse": ("Right, and cells that no parser likes.", _hard_to_parse),
+    "hard_to_rewrite": ("Right, and cells that take those who read them minutes.", _hard_to_rewrite),
     "lone_surrogates": ("Right, with characters that no file can hold.", _lone_surrogates),
     "many_deaths": ("Right, and forty cells that end the process.", _many_deaths),
     "markup": ("Right, with texts that are programs for a browser.", _markup),

@@ -92,6 +92,9 @@ def test_a_cell_that_ends_well(student, code, outcome):
         ("10**400 * 1.0", "OverflowError", ""),
         ("raise ValueError('half \\ud800')", "ValueError", "half ?"),
         ("raise ValueError('x' * 10**6)", "ValueError", "xxx"),
+        ("assert all(map(stops, [1, 2]))", "RuntimeError", "no more"),
+        ("for a, b in zip(map(stops, [1]), [2]): assert a == b", "RuntimeError", "no more"),
+        ("leaves()", "SystemExit", "0"),
     ],
 )
 def test_a_cell_that_does_not(student, code, type_, message):
@@ -100,6 +103,8 @@ def test_a_cell_that_does_not(student, code, type_, message):
         def square(x): return x * x
         class Mine(Exception): pass
         def own_error(): raise Mine("mine")
+        def stops(x): raise StopIteration("no more")
+        def leaves(): raise SystemExit(0)
         """
     )
     result = grade(student, code)

@@ -125,6 +125,15 @@ def test_other_exercises_where_the_work_is_done_are_noticed(course, monkeypatch)
             next(batch.grade_all(pool, course, course.submissions(NAME)))
 
 
+def test_a_directory_that_can_be_nobodys_stops_nobody(course):
+    (course.root / "submitted/student1").rename(course.root / "submitted/a:b")
+    rows = {row["student"]: row for row in grade(course, [NAME])}
+    assert rows["a:b"]["status"] == "problem"
+    assert "rename it" in rows["a:b"]["notes"][0]
+    assert sorted(in_gradebook(course)) == sorted(set(rows) - {"a:b"})
+    assert not (course.root / "autograded/a:b").exists()
+
+
 # -- the whole run, killed
 
 

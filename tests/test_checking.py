@@ -246,6 +246,21 @@ def test_junk_is_judged_and_nothing_else_happens(name, data):
     assert report.score < exercise.points
 
 
+def test_an_output_that_can_be_sent_once_is_the_fault_of_who_made_it():
+    """It is an argument of the next call, and the two together are too large: no reason to grade by hand."""
+    functions = right("backward_stages")
+    honest = functions["forward_stages"]
+
+    def forward_stages(*args):
+        values = honest(*args)
+        room = wire.MAX_BYTES - len(wire.encode(values)) - 100
+        return {**values, "pad": np.zeros(room, np.uint8)}
+
+    report = verdict("backward_stages", {**functions, "forward_stages": forward_stages})
+    assert report.score == 0
+    assert "cannot be called with what came before" in report.text()
+
+
 @pytest.mark.parametrize("problem", ["died", "timed out", "raised"])
 @pytest.mark.parametrize("name", EVERY)
 def test_a_session_that_fails_fails_once(name, problem):
@@ -375,6 +390,12 @@ def test_numbers_learnt_by_heart_are_worth_nothing_to_the_grader(name):
     by_heart = check_sheet(LocalSession({name: parrot}), sheet)
     assert by_heart.score == by_heart.points
     assert check_sheet(LocalSession({name: parrot}), full_sheet(name, SEEDS[0])).score == 0
+
+
+@pytest.mark.parametrize("name", ["softmax_loss", "scale_gradient", "gelu_backward"])
+def test_a_students_np_seterr_does_not_reach_the_visible_sheet(name):
+    with np.errstate(all="raise"):  # to find a nan
+        assert visible_sheet.__wrapped__(name).version == visible_sheet(name).version
 
 
 @pytest.mark.parametrize("name", EVERY)

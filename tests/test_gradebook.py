@@ -7,7 +7,7 @@ import pytest
 from autograder.course import Course
 from autograder.exports import to_csv
 from autograder.feedback import class_report, student_page
-from autograder.gradebook import Writer, with_grades_by_hand
+from autograder.gradebook import Writer, timestamp, with_grades_by_hand
 
 NAME = "01_gradient_checking"
 FINDING = {"check": "dx", "outcome": "wrong", "message": "", "misconception": None, "hint": "", "weight": 1.0}
@@ -124,3 +124,21 @@ def test_it_is_in_the_page_the_report_and_the_table(course):
     assert table[0].endswith("check_affine,written_answer")
     assert table[1].startswith(f"ada,{NAME},graded,4.0,9.0,")
     assert table[1].endswith(",1.0,3.0")
+
+
+@pytest.mark.parametrize(
+    ("words", "believed"),
+    [
+        ("2026-03-02 10:00:00.5 UTC", True),
+        ("2026-03-02T10:00:00+01:00", True),
+        ("10:00", False),  # of whatever day it is read on
+        ("Monday", False),
+        ("٢٠٢٦-03-02", False),
+        ("9999-12-31", False),
+        ("yesterday, honestly", False),
+        ("", False),
+    ],
+)
+def test_a_time_is_one_whenever_it_is_read(tmp_path, words, believed):
+    (tmp_path / "timestamp.txt").write_text(words, encoding="utf-8")
+    assert timestamp(tmp_path / "any.ipynb") == (words if believed else None)

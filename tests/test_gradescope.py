@@ -353,6 +353,9 @@ def affine_backward(dout, cache):
 
 # Appended to the copy that grades: machines that allow less.
 WITHOUT_NAMESPACES = "\n\ndef enter_own_root(*words):\n    raise OSError('not permitted')\n"
+WITHOUT_LANDLOCK = (
+    WITHOUT_NAMESPACES + "\n\ndef restrict_files(*words):\n    raise OSError('not permitted')\n"
+)
 WITHOUT_WALLS = "\n\ndef drop_privileges():\n    raise OSError('not permitted')\n"
 
 
@@ -367,7 +370,10 @@ def machine(root: Path, change: str) -> Iterator[None]:
         path.write_text(before, encoding="utf-8")
 
 
-@pytest.mark.parametrize(("level", "change"), [("namespaces", ""), ("landlock", WITHOUT_NAMESPACES)])
+@pytest.mark.parametrize(
+    ("level", "change"),
+    [("namespaces", ""), ("landlock", WITHOUT_NAMESPACES), ("seccomp", WITHOUT_LANDLOCK)],
+)
 def test_student_code_reads_no_secret_and_writes_no_result(
     autograder: Path, tmp_path: Path, level: str, change: str
 ):
@@ -396,7 +402,8 @@ def test_without_walls_nothing_of_a_students_runs(autograder: Path, tmp_path: Pa
     assert done.results["tests"] == []
     assert "cannot be isolated on this machine" in done.results["output"]
     assert "nothing about your work" in done.results["output"]
-    assert "landlock: " in done.stdout, "the instructor reads why"
+    for level in ("namespaces", "landlock", "seccomp"):
+        assert f"{level}: " in done.stdout, "the instructor reads why"
     assert not [*autograder.rglob("mine")]
 
 
@@ -406,7 +413,7 @@ def test_students_that_the_instructor_trusts_are_graded_without_walls_where_ther
     root = lay_out(pack(course, "--trust-students"), tmp_path / "autograder")
     attack = {"a.ipynb": overlay(tmp_path, REACHES_OUT.format(root=root))}
     walled = run(root, attack)
-    assert walled.results["extra_data"]["isolation"] in ("namespaces", "landlock")
+    assert walled.results["extra_data"]["isolation"] in ("namespaces", "landlock", "seccomp")
     assert str(SEED) not in walled.text
     with machine(root, WITHOUT_WALLS):
         attacked = run(root, attack)

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from autograder import grading, notebook
-from autograder.notebook import Unreadable, is_check, parse, read, repair
+from autograder.course import Course
+from autograder.notebook import Unreadable, is_check, parse, read, repair, submitted_bytes
+from autograder.session import LocalSession
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "01_gradient_checking"
@@ -232,6 +234,7 @@ HOSTILE = {
     "magics": "%magic\n" * 5 * 10**4,
     "shell": "!" * 10**5,
     "a warning": "x = '\\d' is 1",
+    "a long import": "import " + ".".join("a" * 2 * 10**5),
 }
 
 
@@ -245,11 +248,44 @@ def test_no_text_is_too_much_for_us(text):
     grading._plain_python(text)
 
 
-def test_a_cell_of_many_magics_is_left_to_python():
-    """IPython reads a cell anew for each of them."""
-    text = "%magic\n" * 2000 + "x = 1\n" * 2000
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%magic\n" * 2000 + "x = 1\n" * 2000,
+        "%magic\n" + ",f a\n" * 1000,
+        "%magic\n" + ",f a\u2028" * 1000,
+        "%magic\n" + "a" * 5000 + " ,?",
+    ],
+    ids=["magics", "calls", "other separators", "a long word"],
+)
+def test_what_takes_ipython_long_is_left_to_python(text):
+    """It reads a cell anew for each line that it changes, and goes back over each word before a question mark."""
     assert grading._plain_python(text) == text
-    assert "run_line_magic" in grading._plain_python("%time f()\n")
+
+
+def test_magics_become_calls():
+    assert "run_line_magic" in grading._plain_python("%time f()\n" + "x = 1\n" * 2000)
+
+
+def test_what_may_not_be_looked_at_is_a_submission_that_cannot_be_read(tmp_path, monkeypatch):
+    """Nobody else may pay for somebody's permissions."""
+    for student in ("amara", "mallory"):
+        folder = tmp_path / "submitted" / student / "01_gradient_checking"
+        folder.mkdir(parents=True)
+        (folder / "01_gradient_checking.ipynb").write_bytes(b"{}")
+    allowed = Path.lstat
+
+    def lstat(path):
+        if "mallory" in path.parts[:-1]:
+            raise PermissionError(13, "Permission denied")
+        return allowed(path)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    (tmp_path / "solutions").mkdir()
+    amara, mallory = Course(tmp_path).submissions("01_gradient_checking")
+    assert submitted_bytes(amara.path) == b"{}"
+    with pytest.raises(Unreadable, match="Permission denied"):
+        submitted_bytes(mallory.path)
 
 
 # -- repairing
@@ -399,6 +435,32 @@ def test_a_check_moved_above_its_solution_comes_after_it():
     order = [marks(cell).get("grade_id") for cell in repaired.notebook.cells]
     assert order.index("check_affine_forward") > order.index("affine_forward")
     assert "moved" in repaired.notes[0]
+
+
+def test_a_solution_that_became_text_is_code_that_somebody_can_have_written():
+    """Text is not counted when code is, and every solution cell may have become text."""
+    source = "a;" * 10**5
+    cells = [
+        {"cell_type": "markdown", "source": source, "metadata": cell.metadata} for cell in SOLUTIONS.values()
+    ]
+    whole = repair(parse(notebook_bytes(cells)), SOURCE).notebook
+    assert sum(len(cell.source) for cell in whole.cells if cell.cell_type == "code") < notebook.MAX_CODE
+
+
+def test_pictures_of_a_text_are_as_many_as_somebody_looks_at():
+    pictures = {f"{number}.png": {"image/png": "AAAA"} for number in range(1000)}
+    (cell,) = parse(notebook_bytes([{"cell_type": "markdown", "source": "", "attachments": pictures}])).cells
+    assert len(cell.attachments) == notebook.MAX_PICTURES
+
+
+def test_notes_are_as_many_as_somebody_reads():
+    cells = [{"cell_type": "code", "source": "1 / 0"} for _ in range(200)]
+    assignment = grading.Assignment(NAME, SOURCE)
+    result, _ = grading.grade_notebook(
+        parse(notebook_bytes(cells)), "s", assignment, lambda: LocalSession({})
+    )
+    assert len(result.notes) == grading.MAX_NOTES + 1
+    assert result.notes[-1].startswith("and ")
 
 
 def test_a_setup_cell_that_became_text_is_code_again():

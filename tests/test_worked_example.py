@@ -107,7 +107,7 @@ def run(course, commands):
 @pytest.fixture(scope="module", autouse=True)
 def walls(tmp_path_factory):
     """The page grades, and grading needs one of the walls."""
-    for level in LEVELS[:2]:
+    for level in LEVELS[:-1]:
         try:
             Sandbox(tmp_path_factory.mktemp("empty"), level).close()
             return
@@ -125,7 +125,8 @@ def test_commands_print_what_the_page_says(followed):
 
 def steady(text):
     """The lines without what differs between runs and machines: seconds, walls, empty lines at the ends."""
-    text = re.sub(r"\b\d+\.\d\d\b", "0.05", text).replace("landlock", "namespaces").strip("\n")
+    text = re.sub(r"\b\d+\.\d\d\b", "0.05", text).strip("\n")
+    text = re.sub(r"\bisolation: \w+", "isolation: namespaces", text)
     return [line.rstrip() for line in text.splitlines()]
 
 

@@ -421,7 +421,8 @@ def _unscale_case(
     unscaled, overflow = unscale_gradients(grads, dict(config))
     assert overflow != finite
     said = "True here, and all entries are finite" if finite else "False here, and an entry is not finite"
-    expect: dict[str, Any] = {"overflow": Between(float(overflow), float(overflow), f"overflow is {said}")}
+    most = 1e9 if overflow else 0.0  # how many entries there are is an answer too
+    expect: dict[str, Any] = {"overflow": Between(float(overflow), most, f"overflow is {said}")}
     if finite:
         expect |= {f"{out}.{name}": Close(value) for name, value in unscaled.items()}
     call = Call("unscale_gradients", (grads, config), (out, "overflow"))
@@ -456,8 +457,7 @@ def _unscale_hidden(rng: Rng) -> Cases:
     full = np.full((4, 4), 65504, np.float16)
     grads = {"w": full, "b": _half(rng, 4)}
     yield _unscale_case("scale 2**4, the largest numbers of float16", grads, 2.0**4)
-    mixed = {"w": _half(rng, 2, 2, 2), "b": _half(rng, 2).astype(np.float32)}
-    yield _unscale_case("float16 beside float32, scale 2**12", mixed, 2.0**12)
+    yield _unscale_case("three axes, scale 2**12", {"w": _half(rng, 2, 2, 2), "b": _half(rng, 2)}, 2.0**12)
     for value in (np.inf, -np.inf, np.nan):
         grads = {
             "w1": _half(rng, 2, 3),
@@ -931,7 +931,6 @@ def _anomaly_hidden(rng: Rng) -> Cases:
     slopes = {f"{name}.w": -array for name, array in many.items()}
     values = {"layer4.w": np.nan, "layer7.w": np.inf, "layer2.w": np.nan}
     yield _anomaly_case("twelve layers, float16", many, _broken(slopes, **values))
-    yield _anomaly_case("nothing at all", {}, {})
 
 
 def _search(
