@@ -118,8 +118,9 @@ class Servant:
             with _deadline(message.get("seconds")):
                 value = function(*args, **kwargs)
                 keep = message.get("keep", ())
+                # Named tuples, the values of a dict, generators: all are a tuple to whoever unpacks them.
                 if isinstance(value, tuple | list | ValuesView | Iterator):
-                    value = tuple(value)  # named, the values of a dict, a generator: a tuple to whoever unpacks it
+                    value = tuple(value)
                     value = tuple(_Kept(v) if i in keep else v for i, v in enumerate(value))
                 elif 0 in keep:
                     value = _Kept(value)

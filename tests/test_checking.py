@@ -13,12 +13,12 @@ from hypothesis.extra import numpy as hnp
 
 from autograder import checking, exercises, probes, wire
 from autograder.checking import check_sheet, compare
-from autograder.exercise import Between, Call, Choice, Close
+from autograder.exercise import Between, Call, Choice, Close, Ref
 from autograder.exercises import (
     full_sheet,
     visible_sheet,
 )
-from autograder.playing import look_up
+from autograder.playing import look_up, play
 from autograder.report import NOT_RUN, PASSED, RAISED, TIMED_OUT, WRONG, Finding, Report
 from autograder.session import LocalSession, Problem, Session
 from autograder.sheet import Sheet, compile_sheet
@@ -248,17 +248,11 @@ def test_junk_is_judged_and_nothing_else_happens(name, data):
 
 def test_an_output_that_can_be_sent_once_is_the_fault_of_who_made_it():
     """It is an argument of the next call, and the two together are too large: no reason to grade by hand."""
-    functions = right("backward_stages")
-    honest = functions["forward_stages"]
-
-    def forward_stages(*args):
-        values = honest(*args)
-        room = wire.MAX_BYTES - len(wire.encode(values)) - 100
-        return {**values, "pad": np.zeros(room, np.uint8)}
-
-    report = verdict("backward_stages", {**functions, "forward_stages": forward_stages})
-    assert report.score == 0
-    assert "cannot be called with what came before" in report.text()
+    room = wire.MAX_BYTES - len(wire.encode({"value": np.zeros(0, np.uint8), "after": {}})) - 20
+    session = LocalSession({"first": lambda: np.zeros(room, np.uint8), "second": np.sum})
+    played = play(session, [Call("first", (), ("y",)), Call("second", (Ref("y"),), ("z",))])
+    assert played.function == "second"
+    assert "cannot be called with what came before" in str(played.problem)
 
 
 @pytest.mark.parametrize("problem", ["died", "timed out", "raised"])
