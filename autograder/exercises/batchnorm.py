@@ -982,7 +982,7 @@ measured_reach = Exercise(
                         0.19,
                         0.21,
                         "largest_rate_plain is {value}. Wanted is the largest rate of the list at which network 1 "
-                        'still ends at 0.8 or better with normalization="none". Is it really network 1, and is '
+                        'still ends at 0.7 or better with normalization="none". Is it really network 1, and is '
                         "weight_scale the one that the exercise asks for?",
                     )
                 },
@@ -995,7 +995,7 @@ measured_reach = Exercise(
                         0.79,
                         0.81,
                         "largest_rate_batchnorm is {value}. Wanted is the largest rate of the list at which network 1 "
-                        'still ends at 0.8 or better with normalization="batch". Is it really network 1, and is '
+                        'still ends at 0.7 or better with normalization="batch". Is it really network 1, and is '
                         "weight_scale the one that the exercise asks for?",
                     )
                 },

@@ -45,7 +45,9 @@ Array = NDArray[Any]
 Functions = Mapping[str, Callable[..., Any]]
 
 
-def run(settings: Mapping[str, Any], functions: Functions, rng: np.random.Generator) -> dict[str, Any]:
+def run(
+    settings: Mapping[str, Any], functions: Functions, rng: np.random.Generator, steps: int = STEPS
+) -> dict[str, Any]:
     """Train once.
 
     Parameters
@@ -56,6 +58,8 @@ def run(settings: Mapping[str, Any], functions: Functions, rng: np.random.Genera
         A function for each of `REQUIRES`.
     rng : numpy.random.Generator
         Draws the weights and the batches.
+    steps : int
+        Of gradient descent.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def run(settings: Mapping[str, Any], functions: Functions, rng: np.random.Genera
     normalized = settings["normalization"] == "batch"
     net = network(normalized, settings["weight_scale"], functions, rng)
     spreads = [spread(net, x)]
-    losses = [step.loss for step in training(net, (x, y), settings["learning_rate"], rng)]
+    losses = [step.loss for step in training(net, (x, y), settings["learning_rate"], rng, steps)]
     spreads.append(spread(net, x))
     net.mode = "test"
     return {
@@ -83,6 +87,7 @@ def train(
     batchnorm_forward: Callable[..., Any],
     batchnorm_backward: Callable[..., Any],
     seed: int = 0,
+    steps: int = STEPS,
     **changes: Any,
 ) -> dict[str, Any]:
     """Run this experiment with somebody's own batch normalization.
@@ -92,6 +97,8 @@ def train(
     batchnorm_forward, batchnorm_backward : callable
     seed : int
         Of the weights and the batches.
+    steps : int
+        Of gradient descent.
     **changes
         Settings that are not to stay as they are: ``normalization="batch", learning_rate=0.2``.
 
@@ -111,7 +118,7 @@ def train(
         if not callable(function):
             raise TypeError(f"train: {name} should be a function, not a {type(function).__name__}")
     with np.errstate(all="ignore"):  # a rate that is too high overflows, and the accuracy says so
-        return run(complete(this, changes), functions_of(this, own) | own, np.random.default_rng(seed))
+        return run(complete(this, changes), functions_of(this, own) | own, np.random.default_rng(seed), steps)
 
 
 def data() -> tuple[tuple[Array, Array], tuple[Array, Array]]:
@@ -168,7 +175,11 @@ def network(
 
 
 def training(
-    net: Sequential, examples: tuple[Array, Array], learning_rate: float, rng: np.random.Generator
+    net: Sequential,
+    examples: tuple[Array, Array],
+    learning_rate: float,
+    rng: np.random.Generator,
+    steps: int = STEPS,
 ) -> Any:
     """Train a network, one step each time that the next record is asked for.
 
@@ -179,13 +190,14 @@ def training(
     learning_rate : float
     rng : numpy.random.Generator
         Draws the batches.
+    steps : int
 
     Returns
     -------
     iterator of minigrad.training.Step
     """
     return fit(
-        net, examples, svm_loss, sgd, steps=STEPS, learning_rate=learning_rate, rng=rng, batch_size=BATCH
+        net, examples, svm_loss, sgd, steps=steps, learning_rate=learning_rate, rng=rng, batch_size=BATCH
     )
 
 

@@ -286,11 +286,11 @@ if predicted(prediction_2) and ready(he_init):
 # He initialization keeps the mean square of the signal. You derived it, the check agrees, and in the lab the lines
 # wandered all the same. What is a derivation about *means* worth to the one network that you train?
 #
-# The next cell sends one input up through 50 layers of 100 units, and returns the mean square after each layer,
-# divided by that of the input. One row for each network.
+# The next cell sends one input up through 10 layers of 20 units, and returns the mean square after each layer,
+# divided by that of the input. One row for each network. (The networks are small so that you can draw many.)
 
 # %% tags=["setup"]
-def mean_squares(networks, depth=50, width=100, seed=0):
+def mean_squares(networks, depth=10, width=20, seed=0):
     """Return the mean square after each layer, relative to that of the input, shape (networks, depth)."""
     draw = np.random.default_rng(seed)
     found = np.empty((networks, depth))
@@ -303,21 +303,21 @@ def mean_squares(networks, depth=50, width=100, seed=0):
     return found
 
 # %% [markdown]
-# Three bets. After 50 layers, over 200 networks: the mean of this number, its median (the number of the network in the
+# Three bets. After 10 layers, over 400 networks: the mean of this number, its median (the number of the network in the
 # middle), and the share of networks that have lost half or more?
 
 # %% tags=["experiment"]
 prediction_3 = ""  # the mean, the median, and the share that lost half or more
 
 # %% [markdown]
-# **Exercise `ensemble`** (core, 2 points). From `mean_squares(200)`, and its last column, set `mean_growth`,
+# **Exercise `ensemble`** (core, 2 points). From `mean_squares(400)`, and its last column, set `mean_growth`,
 # `median_growth` and `share_below_half`, the share of networks with a number below 0.5.
 
 # %% solution="ensemble"
-# growth = mean_squares(200)[:, -1]
+# growth = mean_squares(400)[:, -1]
 # set mean_growth, median_growth and share_below_half
 ### BEGIN SOLUTION
-growth = mean_squares(200)[:, -1]
+growth = mean_squares(400)[:, -1]
 mean_growth, median_growth = np.mean(growth), np.median(growth)
 share_below_half = np.mean(growth < 0.5)
 print(f"mean {mean_growth:.2f}   median {median_growth:.2f}   below one half {share_below_half:.2f}")
@@ -329,37 +329,37 @@ check("ensemble")
 
 # %% tags=["experiment"]
 if predicted(prediction_3) and ready(he_init):
-    found = mean_squares(200)
+    found = mean_squares(400)
     figure, axes = plots.canvas(height=3.8)
-    layers = np.arange(1, 51)
+    layers = np.arange(1, 11)
     axes.semilogy(layers, found[:30].T, color="#8C8C8C", linewidth=0.7, alpha=0.6)
-    axes.semilogy(layers, found.mean(axis=0), label="mean of 200 networks", markevery=5, **plots.SERIES[0])
-    axes.semilogy(layers, np.median(found, axis=0), label="median", markevery=5, **plots.SERIES[1])
+    axes.semilogy(layers, found.mean(axis=0), label="mean of 400 networks", **plots.SERIES[0])
+    axes.semilogy(layers, np.median(found, axis=0), label="median", **plots.SERIES[1])
     axes.axhline(1, color=plots.INK, linewidth=1.0, linestyle=":")
-    axes.set(xlabel="layer", ylabel="mean square, relative (log axis)", title="He initialization: 30 networks (grey), and 200 together")
+    axes.set(xlabel="layer", ylabel="mean square, relative (log axis)", title="He initialization: 30 networks (grey), and 400 together")
     axes.legend(loc="lower left")
     plots.show(
         figure,
-        "Mean square after each layer on a log axis. Thirty grey lines fan out from 1 to between 0.007 and 6. The mean of 200 stays "
-        "near 1 over all 50 layers. Their median falls steadily to about 0.3.",
+        "Mean square after each layer on a log axis. Thirty grey lines fan out from near 1 to between 0.015 and 6. The mean of 400 stays "
+        "near 1 over all 10 layers. Their median falls steadily to about 0.3.",
     )
 
     final = found[:, -1]
-    print(f"after 50 layers of 100   mean {final.mean():.2f}   median {np.median(final):.3f}   share that gained {np.mean(final > 1):.2f}   largest {final.max():.0f}")
-    for depth, width in ((50, 50), (50, 25), (25, 50)):
-        print(f"after {depth} layers of {width:3d}   median {np.median(mean_squares(200, depth, width)[:, -1]):.3f}")
+    print(f"after 10 layers of 20   mean {final.mean():.2f}   median {np.median(final):.3f}   share that gained {np.mean(final > 1):.2f}   largest {final.max():.0f}")
+    for depth, width in ((5, 10), (5, 20), (20, 20)):
+        print(f"after {depth:2d} layers of {width}   median {np.median(mean_squares(400, depth, width)[:, -1]):.3f}")
 
 # %% [markdown]
-# *The figure: single networks (grey) fan out over nearly three powers of ten. The mean stays at 1. The median falls.*
+# *The figure: single networks (grey) fan out over more than two powers of ten. The mean stays at 1. The median falls.*
 #
-# The formula is right: the mean is near 1. And the median is down to 0.3, while a fifth of the networks have gained, one
-# of them thirtyfold, and hold the mean up. (With uniform weights your digits differ.) Each layer multiplies by a random
+# The formula is right: the mean is near 1. And the median is down to 0.3, while nearly a quarter of the networks have gained,
+# one of them thirtyfold, and hold the mean up. (With uniform weights your digits differ.) Each layer multiplies by a random
 # number whose mean is 1. The mean of a product of independent numbers is the product of their means, that is 1; but a
 # typical product is *smaller*, because gaining 10 % and losing 10 % makes 0.99.
 #
 # So a statement about the variance is one about the ensemble: all the networks that you might have drawn. How far a
-# single one strays depends on depth over width: 25 layers of 50 units lose about as much as 50 layers of 100, and 50
-# layers of 25 units are down to 0.005.
+# single one strays depends on depth over width: 5 layers of 10 units lose about as much as 10 layers of 20, 5 layers of
+# 20 units lose less, and 20 layers of 20 are down to 0.07. The network of section 1 had 50 layers of 32.
 
 # %% [markdown]
 # ### A product of matrices
