@@ -16,7 +16,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder import batch, graders, notebook
+from autograder import batch, graders, notebook, task
 from autograder import cluster as cluster_module
 from autograder.course import Course
 from autograder.errors import CourseError
@@ -25,7 +25,6 @@ from autograder.graders import Graders
 from autograder.grading import Assignment
 from autograder.source import dumps
 from autograder.task import Setup, Task, failed
-from autograder.task import grade as grade_here
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "00_autograd_trap"
@@ -71,10 +70,10 @@ def wait_for(what, seconds=60.0):
 # -- processes of this machine
 
 
-def suicide(setup: Setup, task: Task):
-    if task.student == "student1":
+def suicide(setup: Setup, work: Task):
+    if work.student == "student1":
         os.kill(os.getpid(), signal.SIGKILL)
-    return grade_here(setup, task)
+    return task.grade(setup, work)
 
 
 @pytest.mark.parametrize("forked", [1, 2])
@@ -95,8 +94,8 @@ def test_a_submission_that_kills_what_grades_it(course, monkeypatch, forked):
 def test_what_was_killed_is_tried_again_by_the_same_command(course, monkeypatch):
     original = Graders.grade
 
-    def killed(self, task):
-        return failed(self.setup, task, "killed") if task.student == "student1" else original(self, task)
+    def killed(self, work):
+        return failed(self.setup, work, "killed") if work.student == "student1" else original(self, work)
 
     with monkeypatch.context() as patch:
         patch.setattr(Graders, "grade", killed)
@@ -109,11 +108,24 @@ def test_what_was_killed_is_tried_again_by_the_same_command(course, monkeypatch)
 def test_few_are_read_ahead_and_all_are_graded(course):
     given = []
     with batch.local(Setup({NAME: course.assignment(NAME)}), 1) as pool:
-        watched = replace(pool, submit=lambda task: given.append(task.student) or pool.submit(task))
+        watched = replace(pool, submit=lambda work: given.append(work.student) or pool.submit(work))
         results = batch.grade_all(watched, course, course.submissions(NAME))
         assert len(given) == batch.AHEAD < COUNT
         finished = sorted(graded.row["student"] for _, graded in results)
     assert finished == sorted(given) == [f"student{number}" for number in range(COUNT)]
+
+
+def test_forks_share_a_sandbox(course, monkeypatch, tmp_path):
+    class Counted(task.Sandbox):
+        def __init__(self, *arguments):
+            with (tmp_path / "started").open("a") as file:
+                file.write(f"{os.getpid()}\n")
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(task, "Sandbox", Counted)
+    task.sandbox_for.cache_clear()
+    grade(course, [NAME], jobs=2)
+    assert (tmp_path / "started").read_text() == f"{os.getpid()}\n"
 
 
 def test_other_exercises_where_the_work_is_done_are_noticed(course, monkeypatch):
