@@ -41,7 +41,7 @@ build: $(VENV)/stamp
 	  $(BIN)/minigrad sync $$name --from py && $(BIN)/minigrad release $$name || exit 1; done
 
 # A class of a thousand, beside nbgrader and otter-grader, which gets an environment of its own. Writes its part of
-# docs/grading.md, in ten minutes.
+# docs/grading.md, in eight minutes.
 bench-grading: $(VENV)/stamp
 	$(BIN)/python benchmarks/grading.py
 
