@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import notebook
@@ -44,13 +44,16 @@ def local(setup: Setup, jobs: int) -> Iterator[Pool]:
     SandboxError
         If student code cannot be isolated here as the setup demands.
     """
+    level = setup.level
     # Sheets are compiled while the sandboxes load; forks then have both.
     with ThreadPoolExecutor(1) as beside:
         compiled = [beside.submit(_compile, assignment) for assignment in setup.assignments.values()]
         for name in setup.assignments:
-            sandbox_for(name, setup.level)
+            level = sandbox_for(name, level).level
         for sheets in compiled:
             sheets.result()
+    # The same for all of the class, also where a sandbox has to be made anew.
+    setup = replace(setup, level=level)
     graders = Graders(setup, forked=jobs if sys.platform == "linux" else 0)
     executor = ThreadPoolExecutor(jobs)
     try:

@@ -79,7 +79,7 @@ def build_bundle(course_root: Path, assignment: str, destination: Path) -> Path:
     """
     files = bundle_files(course_root, assignment)
     archive = destination / f"{assignment}.zip"
-    write_atomically(archive, _zip(assignment, files))
+    write_atomically(archive, zipped({f"{assignment}/{name}": content for name, content in files.items()}))
     return archive
 
 
@@ -168,12 +168,13 @@ minigrad = {json.dumps(data)}
 """
 
 
-def _zip(folder: str, files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes], executable: tuple[str, ...] = ()) -> bytes:
+    """An archive of some files; the same files make the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in sorted(files.items()):
-            entry = zipfile.ZipInfo(f"{folder}/{name}", TIMESTAMP)
+            entry = zipfile.ZipInfo(name, TIMESTAMP)
             entry.create_system = 3  # Unix, wherever this runs, for the permissions that follow
-            entry.external_attr = 0o100644 << 16
+            entry.external_attr = (0o100755 if name in executable else 0o100644) << 16
             archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()

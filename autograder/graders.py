@@ -69,9 +69,11 @@ class Graders:
 
     def __init__(self, setup: Setup, forked: int = 0):
         self.setup = setup
-        self._all = [_Grader(setup, fork=True) for _ in range(forked)]
-        self._idle = deque(self._all)
+        self._all: list[_Grader] = []
         self._closed = False
+        for _ in range(forked):
+            self._all.append(_Grader(setup, fork=True))
+        self._idle = deque(self._all)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Graders, (self.setup,)  # on another machine, processes of its own

@@ -10,14 +10,12 @@ Gradescope's format: https://gradescope-autograders.readthedocs.io/en/latest/spe
 
 import argparse
 import importlib
-import io
 import json
 import os
 import pkgutil
 import platform
 import re
 import traceback
-import zipfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from nbformat import NotebookNode
 import minigrad
 
 from . import exercises, notebook
-from .bundle import TIMESTAMP
+from .bundle import zipped
 from .course import SEEDS, Course
 from .grading import Assignment
 from .report import Finding, Report
@@ -76,7 +74,7 @@ def build(course: Course, name: str, destination: Path, trust_students: bool = F
         If there is no such assignment, or course.toml cannot be meant.
     """
     archive = destination / f"{course.require(name)}_autograder.zip"
-    content = _zip(_files(course, name, trust_students))
+    content = zipped(_files(course, name, trust_students), executable=("setup.sh", "run_autograder"))
     destination.mkdir(parents=True, exist_ok=True)
     archive.unlink(missing_ok=True)
     os.close(os.open(archive, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -179,18 +177,6 @@ namespaces = false
 minigrad = {json.dumps(data["minigrad"])}
 autograder = {json.dumps(data["autograder"])}
 """
-
-
-def _zip(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in sorted(files.items()):
-            entry = zipfile.ZipInfo(name, TIMESTAMP)
-            entry.create_system = 3  # Unix, wherever this runs, for the permissions that follow
-            executable = name in ("setup.sh", "run_autograder")
-            entry.external_attr = (0o100755 if executable else 0o100644) << 16
-            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
 
 
 # -- a run

@@ -85,11 +85,11 @@ DOWNLOADS: dict[str, tuple[list[str], dict[str, str]]] = {
         [
             f"{MOODLE}_/{NAME}.ipynb",
             "Ann Özil_4711_assignsubmission_onlinetext_/onlinetext.html",
-            "Bob Zvi_4712_assignsubmission_file_/work/homework.ipynb",
+            "Bob Zvi_4712_assignsubmission_file_/attempt/homework.ipynb",
         ],
         {
             MOODLE: f"{MOODLE}_/{NAME}.ipynb",
-            "Bob Zvi_4712_assignsubmission_file": "Bob Zvi_4712_assignsubmission_file_/work/homework.ipynb",
+            "Bob Zvi_4712_assignsubmission_file": "Bob Zvi_4712_assignsubmission_file_/attempt/homework.ipynb",
         },
     ),
     "Moodle, without folders": ([f"{MOODLE}_{NAME}.ipynb"], {MOODLE: f"{MOODLE}_{NAME}.ipynb"}),

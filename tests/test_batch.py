@@ -123,7 +123,7 @@ def test_forks_share_a_sandbox(course, monkeypatch, tmp_path):
             super().__init__(*arguments)
 
     monkeypatch.setattr(task, "Sandbox", Counted)
-    task.sandbox_for.cache_clear()
+    monkeypatch.setattr(task, "_sandboxes", {})
     grade(course, [NAME], jobs=2)
     assert (tmp_path / "started").read_text() == f"{os.getpid()}\n"
 
