@@ -329,7 +329,11 @@ def _array(value: Any) -> np.ndarray | None:
         return None
     try:
         array = np.asarray(value)
-        return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+        # Numbers that no kind of array holds together, such as 2**70 and 1j, are objects.
+        imaginary = array.dtype.kind == "c" or (
+            array.dtype.kind == "O" and any(map(np.iscomplexobj, array.flat))
+        )
+        return array.astype(np.complex128 if imaginary else np.float64)
     except (ValueError, TypeError, OverflowError):  # uneven rows, or an integer that is larger than any float
         return None
 

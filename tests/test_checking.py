@@ -246,6 +246,12 @@ def test_junk_is_judged_and_nothing_else_happens(name, data):
     assert report.score < exercise.points
 
 
+def test_a_list_of_large_integers_and_complex_numbers_keeps_its_imaginary_part():
+    expected = Close(np.array([2.0**70, 1.0]))
+    assert compare([2**70, 1.0], expected, "y") is None
+    assert compare([2**70, np.array(1.0 + 2.0**69 * 1j)], expected, "y") is not None
+
+
 def test_an_output_that_can_be_sent_once_is_the_fault_of_who_made_it():
     """It is an argument of the next call, and the two together are too large: no reason to grade by hand."""
     room = wire.MAX_BYTES - len(wire.encode({"value": np.zeros(0, np.uint8), "after": {}})) - 20
